@@ -1,0 +1,382 @@
+//! What a child runs between its birth and its `execve`.
+//!
+//! It shares our memory and thread-local storage while we go on running. So: bare system calls only (no C
+//! library), no allocation, no locks, no panics, and nothing is written but the outcome and the scratch numbers of
+//! its own plan. All signals are blocked from before its birth until just before the `execve`.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::ffi::{CString, c_char};
+use std::os::fd::RawFd;
+use std::ptr;
+
+use super::pre_exec::PreExec;
+use super::syscall::{Errno, syscall};
+use crate::{Group, SpawnStep, Strings};
+
+/// Everything that the child reads. Whatever it points at is owned by it.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Owns what the pointers point at.
+    #[expect(dead_code, reason = "read through the pointers only")]
+    pub(super) strings: [Strings; 3],
+    /// Null-terminated lists of pointers into `strings`.
+    pub(super) paths: Vec<*const c_char>,
+    pub(super) argv: Vec<*const c_char>,
+    pub(super) envp: Vec<*const c_char>,
+    pub(super) handlers: Handlers,
+    pub(super) reset_ignored: bool,
+    pub(super) group: Group,
+    pub(super) nice: Option<i32>,
+    pub(super) affinity: Option<Vec<usize>>,
+    pub(super) moves: Vec<Move>,
+    /// Our end of the error pipe or latch, -1 if there is none.
+    pub(super) pipe: Cell<RawFd>,
+    /// No target is this high, nor higher.
+    pub(super) floor: RawFd,
+    pub(super) close: CloseFds,
+    pub(super) limits: Vec<(u32, libc::rlimit64)>,
+    pub(super) umask: Option<u32>,
+    pub(super) groups: Option<Vec<u32>>,
+    pub(super) gid: Option<u32>,
+    pub(super) uid: Option<u32>,
+    /// The dumpable flag to put back after a change of ids (0 or 1).
+    pub(super) dumpable: Option<i32>,
+    pub(super) cwd: Option<CString>,
+    /// The parent-death signal and the process whose death is meant.
+    pub(super) die_with: Option<(i32, i32)>,
+    pub(super) pre_exec: Vec<PreExec>,
+    pub(super) mask: u64,
+}
+
+/// What is known of the signal handlers at birth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handlers {
+    /// `CLONE_CLEAR_SIGHAND` has reset them.
+    Cleared,
+    /// The parent's are still there, and must not run here.
+    Inherited,
+}
+
+/// One descriptor to put in its place.
+#[derive(Debug)]
+pub(super) struct Move {
+    pub(super) source: Source,
+    pub(super) target: RawFd,
+}
+
+#[derive(Debug)]
+pub(super) enum Source {
+    /// A number of the parent. The flag: another move overwrites it, so it is copied upwards first.
+    Fd(Cell<RawFd>, bool),
+    /// The null device.
+    Null,
+    /// A number of the child, as placed so far.
+    Same(RawFd),
+}
+
+/// How other descriptors are closed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum CloseFds {
+    /// They are not.
+    No,
+    /// By close_range(2).
+    Range,
+    /// One by one up to this number.
+    UpTo(RawFd),
+}
+
+const PR_SET_DUMPABLE: usize = libc::PR_SET_DUMPABLE as usize;
+const SIGSET_BYTES: usize = 8;
+const SIG_IGN: usize = libc::SIG_IGN;
+
+/// Retries of a program that is open for writing: 1 + 2 + 4 + ... + 32 ms. A writer that was inherited by somebody
+/// else's fork lets go at that fork's `execve` (<https://github.com/golang/go/issues/22315>).
+const BUSY_RETRIES: u32 = 6;
+
+/// Does everything, up to and including `execve`. It returns only if something failed.
+pub(super) fn run(plan: &Plan) -> (SpawnStep, Errno) {
+    let Err(failure) = steps(plan);
+    failure
+}
+
+fn steps(plan: &Plan) -> Result<Infallible, (SpawnStep, Errno)> {
+    let at = |step| move |errno| (step, errno);
+    reset_signals(plan).map_err(at(SpawnStep::Signals))?;
+    match plan.group {
+        Group::Inherit => {}
+        Group::New => number(libc::SYS_setpgid, [0, 0]).map(drop).map_err(at(SpawnStep::Group))?,
+        Group::Join(id) => {
+            number(libc::SYS_setpgid, [0, id as usize]).map(drop).map_err(at(SpawnStep::Group))?
+        }
+        Group::NewSession => number(libc::SYS_setsid, [0, 0]).map(drop).map_err(at(SpawnStep::Session))?,
+    }
+    if let Some(nice) = plan.nice {
+        set_nice(nice).map_err(at(SpawnStep::Nice))?;
+    }
+    if let Some(mask) = &plan.affinity {
+        set_affinity(mask).map_err(at(SpawnStep::Affinity))?;
+    }
+    place_fds(plan).map_err(at(SpawnStep::Fds))?;
+    close_fds(plan).map_err(at(SpawnStep::CloseFds))?;
+    for (resource, limit) in &plan.limits {
+        set_limit(*resource, limit).map_err(at(SpawnStep::Limits))?;
+    }
+    if let Some(umask) = plan.umask {
+        let _ = number(libc::SYS_umask, [umask as usize, 0]);
+    }
+    set_ids(plan)?;
+    if let Some(cwd) = &plan.cwd {
+        change_dir(cwd).map_err(at(SpawnStep::Chdir))?;
+    }
+    // After the change of ids, which clears it (prctl(2)).
+    if let Some((signal, owner)) = plan.die_with {
+        die_with_owner(signal, owner).map_err(at(SpawnStep::DieWithOwner))?;
+    }
+    for hook in &plan.pre_exec {
+        hook.run().map_err(at(SpawnStep::PreExec))?;
+    }
+    // Last: what was sent to us meanwhile arrives here, with default actions.
+    set_mask(plan.mask).map_err(at(SpawnStep::Signals))?;
+    let Err(errno) = exec(plan);
+    Err((SpawnStep::Exec, errno))
+}
+
+/// A system call whose arguments are numbers, not addresses.
+#[inline(always)]
+fn number(number: libc::c_long, args: [usize; 2]) -> Result<usize, Errno> {
+    // SAFETY: none of the calls that use this reads or writes memory of ours.
+    unsafe { syscall(number, [args[0], args[1], 0, 0, 0]) }
+}
+
+/// Ends the child without running anything of the parent's.
+pub(super) fn exit(code: usize) -> ! {
+    loop {
+        let _ = number(libc::SYS_exit_group, [code, 0]);
+    }
+}
+
+/// Tells the parent through a pipe what failed, where memory is not shared.
+pub(super) fn report(pipe: RawFd, (step, errno): (SpawnStep, Errno)) {
+    let message = [step as u32, errno as u32];
+    // SAFETY: eight bytes of a live local. Less than PIPE_BUF, so it is written whole or not at all (pipe(7)).
+    let _ = unsafe { syscall(libc::SYS_write, [pipe as usize, (&raw const message) as usize, 8, 0, 0]) };
+}
+
+/// The kernel's sigaction begins with the handler; all zeroes is `SIG_DFL`.
+type KernelAction = [usize; 4];
+
+fn reset_signals(plan: &Plan) -> Result<(), Errno> {
+    // Rust's runtime ignores SIGPIPE, and ignored signals survive an execve (signal(7)).
+    default_action(libc::SIGPIPE)?;
+    if plan.handlers == Handlers::Cleared && !plan.reset_ignored {
+        return Ok(());
+    }
+    for signal in 1..=64 {
+        if signal == libc::SIGKILL || signal == libc::SIGSTOP {
+            continue;
+        }
+        let mut action: KernelAction = [0; 4];
+        // SAFETY: asks only; the buffer is as large as the kernel's structure.
+        unsafe {
+            syscall(libc::SYS_rt_sigaction, [signal as usize, 0, (&raw mut action) as usize, SIGSET_BYTES, 0])
+        }?;
+        let ignored = action[0] == SIG_IGN;
+        if action[0] != libc::SIG_DFL && (!ignored || plan.reset_ignored) {
+            default_action(signal)?;
+        }
+    }
+    Ok(())
+}
+
+fn default_action(signal: i32) -> Result<(), Errno> {
+    let action: KernelAction = [libc::SIG_DFL, 0, 0, 0];
+    // SAFETY: the buffer is as large as the kernel's structure.
+    unsafe {
+        syscall(libc::SYS_rt_sigaction, [signal as usize, (&raw const action) as usize, 0, SIGSET_BYTES, 0])
+    }
+    .map(drop)
+}
+
+fn set_mask(mask: u64) -> Result<(), Errno> {
+    // SAFETY: eight bytes are read.
+    unsafe {
+        syscall(
+            libc::SYS_rt_sigprocmask,
+            [libc::SIG_SETMASK as usize, (&raw const mask) as usize, 0, SIGSET_BYTES, 0],
+        )
+    }
+    .map(drop)
+}
+
+fn set_nice(nice: i32) -> Result<(), Errno> {
+    let args = [libc::PRIO_PROCESS as usize, 0, nice as usize, 0, 0];
+    // SAFETY: numbers only.
+    unsafe { syscall(libc::SYS_setpriority, args) }.map(drop)
+}
+
+fn set_affinity(mask: &[usize]) -> Result<(), Errno> {
+    let args = [0, size_of_val(mask), mask.as_ptr() as usize, 0, 0];
+    // SAFETY: as many bytes as the slice has are read.
+    unsafe { syscall(libc::SYS_sched_setaffinity, args) }.map(drop)
+}
+
+fn set_limit(resource: u32, limit: &libc::rlimit64) -> Result<(), Errno> {
+    let args = [0, resource as usize, ptr::from_ref(limit) as usize, 0, 0];
+    // SAFETY: one structure is read.
+    unsafe { syscall(libc::SYS_prlimit64, args) }.map(drop)
+}
+
+fn change_dir(dir: &CString) -> Result<(), Errno> {
+    // SAFETY: a NUL-terminated string is read.
+    unsafe { syscall(libc::SYS_chdir, [dir.as_ptr() as usize, 0, 0, 0, 0]) }.map(drop)
+}
+
+fn set_ids(plan: &Plan) -> Result<(), (SpawnStep, Errno)> {
+    let at = |step| move |errno| (step, errno);
+    if let Some(groups) = &plan.groups {
+        let args = [groups.len(), groups.as_ptr() as usize, 0, 0, 0];
+        // SAFETY: as many ids as the slice has are read.
+        unsafe { syscall(libc::SYS_setgroups, args) }.map_err(at(SpawnStep::Groups))?;
+    }
+    if let Some(gid) = plan.gid {
+        number(libc::SYS_setgid, [gid as usize, 0]).map_err(at(SpawnStep::Gid))?;
+    }
+    if let Some(uid) = plan.uid {
+        number(libc::SYS_setuid, [uid as usize, 0]).map_err(at(SpawnStep::Uid))?;
+    }
+    if let Some(dumpable) = plan.dumpable {
+        let _ = number(libc::SYS_prctl, [PR_SET_DUMPABLE, dumpable as usize]);
+    }
+    Ok(())
+}
+
+fn die_with_owner(signal: i32, owner: i32) -> Result<(), Errno> {
+    number(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, signal as usize])?;
+    // The owner may have died before the call; then we were handed to somebody else already.
+    if number(libc::SYS_getppid, [0, 0])? != owner as usize {
+        exit(128 + libc::SIGKILL as usize);
+    }
+    Ok(())
+}
+
+fn duplicate_above(fd: RawFd, floor: RawFd) -> Result<RawFd, Errno> {
+    let args = [fd as usize, libc::F_DUPFD_CLOEXEC as usize, floor as usize, 0, 0];
+    // SAFETY: numbers only.
+    unsafe { syscall(libc::SYS_fcntl, args) }.map(|fd| fd as RawFd)
+}
+
+fn set_fd_flags(fd: RawFd, flags: i32) -> Result<(), Errno> {
+    let args = [fd as usize, libc::F_SETFD as usize, flags as usize, 0, 0];
+    // SAFETY: numbers only.
+    unsafe { syscall(libc::SYS_fcntl, args) }.map(drop)
+}
+
+fn duplicate_to(source: RawFd, target: RawFd) -> Result<(), Errno> {
+    if source == target {
+        return set_fd_flags(target, 0);
+    }
+    // SAFETY: numbers only.
+    unsafe { syscall(libc::SYS_dup3, [source as usize, target as usize, 0, 0, 0]) }.map(drop)
+}
+
+/// Two passes: first whatever a target would overwrite is copied out of the way, then everything is placed.
+fn place_fds(plan: &Plan) -> Result<(), Errno> {
+    for Move { source, .. } in &plan.moves {
+        if let Source::Fd(fd, true) = source {
+            fd.set(duplicate_above(fd.get(), plan.floor)?);
+        }
+    }
+    if plan.pipe.get() >= 0 && plan.moves.iter().any(|m| m.target == plan.pipe.get()) {
+        plan.pipe.set(duplicate_above(plan.pipe.get(), plan.floor)?);
+    }
+    for Move { source, target } in &plan.moves {
+        match source {
+            Source::Fd(fd, _) => duplicate_to(fd.get(), *target)?,
+            Source::Same(fd) => duplicate_to(*fd, *target)?,
+            Source::Null => {
+                let fd = open_null()?;
+                duplicate_to(fd, *target)?;
+                if fd != *target {
+                    let _ = number(libc::SYS_close, [fd as usize, 0]);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn open_null() -> Result<RawFd, Errno> {
+    let flags = libc::O_RDWR | libc::O_CLOEXEC;
+    let args = [libc::AT_FDCWD as usize, c"/dev/null".as_ptr() as usize, flags as usize, 0, 0];
+    // SAFETY: a NUL-terminated string is read.
+    unsafe { syscall(libc::SYS_openat, args) }.map(|fd| fd as RawFd)
+}
+
+/// Marks everything from 3 up that was not asked for as close-on-exec: closed only by the `execve`, so that the
+/// pipe that tells of its failure still works.
+fn close_fds(plan: &Plan) -> Result<(), Errno> {
+    let kept = |fd: RawFd| plan.moves.iter().any(|m| m.target == fd);
+    match plan.close {
+        CloseFds::No => Ok(()),
+        CloseFds::UpTo(last) => {
+            for fd in (3..=last).filter(|fd| !kept(*fd)) {
+                match set_fd_flags(fd, libc::FD_CLOEXEC) {
+                    Ok(()) | Err(libc::EBADF) => {}
+                    Err(errno) => return Err(errno),
+                }
+            }
+            Ok(())
+        }
+        CloseFds::Range => {
+            let mut start = 3;
+            for fd in (3..plan.floor).filter(|fd| kept(*fd)) {
+                if start < fd {
+                    close_range(start as u32, fd as u32 - 1)?;
+                }
+                start = fd + 1;
+            }
+            close_range(start as u32, u32::MAX)
+        }
+    }
+}
+
+fn close_range(first: u32, last: u32) -> Result<(), Errno> {
+    let args = [first as usize, last as usize, libc::CLOSE_RANGE_CLOEXEC as usize, 0, 0];
+    // SAFETY: numbers only.
+    unsafe { syscall(libc::SYS_close_range, args) }.map(drop)
+}
+
+/// Tries the candidates as execvp(3) does: what does not exist is passed over, a refusal is remembered.
+fn exec(plan: &Plan) -> Result<Infallible, Errno> {
+    let mut refused = None;
+    let mut last = libc::ENOENT;
+    for &path in plan.paths.iter().take_while(|path| !path.is_null()) {
+        last = exec_one(plan, path);
+        match last {
+            libc::EACCES => refused = Some(last),
+            libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ESTALE | libc::ETIMEDOUT => {}
+            _ => return Err(last),
+        }
+    }
+    Err(refused.unwrap_or(last))
+}
+
+fn exec_one(plan: &Plan, path: *const c_char) -> Errno {
+    let args = [path as usize, plan.argv.as_ptr() as usize, plan.envp.as_ptr() as usize, 0, 0];
+    for attempt in 0..=BUSY_RETRIES {
+        // SAFETY: a NUL-terminated string and two null-terminated lists of such.
+        match unsafe { syscall(libc::SYS_execve, args) } {
+            Err(libc::ETXTBSY) if attempt < BUSY_RETRIES => pause(1 << attempt),
+            Err(errno) => return errno,
+            Ok(_) => {}
+        }
+    }
+    libc::ETXTBSY
+}
+
+fn pause(milliseconds: i64) {
+    let time = libc::timespec { tv_sec: 0, tv_nsec: milliseconds * 1_000_000 };
+    // SAFETY: one structure is read.
+    let _ = unsafe { syscall(libc::SYS_nanosleep, [(&raw const time) as usize, 0, 0, 0, 0]) };
+}

@@ -1,0 +1,78 @@
+//! Pipes, and small questions about descriptors.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use super::cvt;
+use crate::Pipe;
+
+/// A pipe that the child reads from (`child_reads`) or writes to.
+///
+/// # Errors
+///
+/// As pipe(2): too many open descriptors.
+pub fn pipe(child_reads: bool) -> io::Result<Pipe> {
+    let [read, write] = pipe_ends()?;
+    let (ours, theirs) = if child_reads { (write, read) } else { (read, write) };
+    // Only on our end: O_NONBLOCK belongs to the open file description, and programs expect a blocking stdio.
+    set_nonblocking(&ours)?;
+    Ok(Pipe { ours, theirs })
+}
+
+/// Both ends of a close-on-exec pipe: reading, writing.
+pub(super) fn pipe_ends() -> io::Result<[OwnedFd; 2]> {
+    let mut fds: [RawFd; 2] = [-1; 2];
+    // SAFETY: two descriptors are written to a live local.
+    cvt(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    Ok(fds.map(own))
+}
+
+/// Takes a descriptor that a system call has just given us.
+pub(super) fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: fresh from the kernel, nobody else has it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Makes reads and writes on `fd` return instead of waiting.
+///
+/// # Errors
+///
+/// As fcntl(2), which can't fail for a descriptor that is open.
+pub fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+    // SAFETY: numbers only.
+    let flags = cvt(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    // SAFETY: numbers only.
+    cvt(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+    Ok(())
+}
+
+/// Whether `fd` is our controlling terminal and we are in its foreground process group: then a child that stays in
+/// our group may use the terminal, and one in a group of its own would be stopped when it does (SIGTTIN).
+#[must_use]
+pub fn foreground_terminal(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: numbers only; fails with ENOTTY for anything else than our controlling terminal.
+    let foreground = unsafe { libc::tcgetpgrp(fd.as_raw_fd()) };
+    // SAFETY: no arguments.
+    foreground > 0 && foreground == unsafe { libc::getpgrp() }
+}
+
+/// The soft limit of the stack in bytes, which bounds the size of arguments and environment (execve(2)); `None` is
+/// unlimited.
+#[must_use]
+pub fn stack_limit() -> Option<u64> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: one structure is written to a live local.
+    let result = unsafe { libc::getrlimit64(libc::RLIMIT_STACK, &raw mut limit) };
+    (result == 0 && limit.rlim_cur != libc::RLIM64_INFINITY).then_some(limit.rlim_cur)
+}
+
+/// The highest descriptor that is open, for hosts without close_range(2).
+pub(super) fn highest_open() -> io::Result<RawFd> {
+    let mut highest = 2;
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        if let Some(fd) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) {
+            highest = highest.max(fd);
+        }
+    }
+    Ok(highest)
+}

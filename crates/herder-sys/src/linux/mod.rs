@@ -1,0 +1,43 @@
+//! The Linux backend.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `spawn` | one request, from checks to a living child: the ladder of births |
+//! | `launch` | what a child reads until its `execve`, and how that ended |
+//! | `birth` | the clone3, clone and fork calls themselves |
+//! | `child` | what the child runs before its `execve`: bare system calls only |
+//! | `syscall` | system calls without the C library |
+//! | `process` | observe, reap, signal |
+//! | `reaper` | the thread that reaps what was dropped |
+//! | `thread` | the thread that starts children for threads that may end before them |
+//! | `facts` | what this host can do |
+//! | `fd` | pipes and descriptor flags |
+
+mod birth;
+mod child;
+mod dumpable;
+mod facts;
+mod fd;
+mod launch;
+mod pre_exec;
+mod process;
+mod reaper;
+mod spawn;
+mod stack;
+mod syscall;
+mod thread;
+
+pub use facts::facts;
+pub use fd::{foreground_terminal, pipe, set_nonblocking, stack_limit};
+pub use launch::Launch;
+pub use pre_exec::PreExec;
+pub use process::{Process, ProcessHandle};
+pub use spawn::spawn;
+pub use thread::{is_permanent_thread, spawn_on_thread};
+
+use std::io;
+
+/// The result of a C library call that gives -1 and sets `errno`.
+fn cvt<T: Default + PartialOrd>(result: T) -> io::Result<T> {
+    if result < T::default() { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

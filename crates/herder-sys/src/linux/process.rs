@@ -1,0 +1,350 @@
+//! One child process: observe its exit, reap it once, signal it while it is ours.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{cvt, reaper};
+use crate::{Exit, Signal, Usage};
+
+/// The owner of a child. Dropped before the child was reaped, it ends the child (and the group that the child
+/// leads) and leaves the rest to the reaper thread: two or three system calls, no waiting.
+#[derive(Debug)]
+pub struct Process {
+    handle: ProcessHandle,
+    release: bool,
+}
+
+/// What may be done to a child by anyone, while someone owns it.
+#[derive(Clone, Debug)]
+pub struct ProcessHandle(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    pid: i32,
+    pidfd: Option<OwnedFd>,
+    leads_group: bool,
+    keep_survivors: AtomicBool,
+    life: Mutex<Life>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Life {
+    /// Running, or a zombie: its pid, and the id of the group it leads, are its own until it is reaped.
+    Held,
+    Reaped(Exit),
+    /// Somebody else reaped it, and the kernel could not tell the status any more.
+    Lost,
+}
+
+impl Process {
+    pub(super) fn new(pid: i32, pidfd: Option<OwnedFd>, leads_group: bool) -> Self {
+        let inner = Inner {
+            pid,
+            pidfd,
+            leads_group,
+            keep_survivors: AtomicBool::new(false),
+            life: Mutex::new(Life::Held),
+        };
+        Self { handle: ProcessHandle(Arc::new(inner)), release: false }
+    }
+
+    /// A handle that others may keep.
+    #[must_use]
+    pub fn handle(&self) -> ProcessHandle {
+        self.handle.clone()
+    }
+
+    /// Chooses what a drop does: end the child (`false`, as born) or let it go on (`true`). Either way it is
+    /// reaped when it ends.
+    pub fn set_release(&mut self, release: bool) {
+        self.release = release;
+        self.handle.0.keep_survivors.fetch_or(release, Ordering::Relaxed);
+    }
+}
+
+impl std::ops::Deref for Process {
+    type Target = ProcessHandle;
+
+    fn deref(&self) -> &ProcessHandle {
+        &self.handle
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.is_held() {
+            return;
+        }
+        if !self.release {
+            // Nobody is left to tell; the reaper sees to it that the process goes.
+            drop(self.kill_all());
+        }
+        if !matches!(self.reap(), Ok(None)) {
+            return;
+        }
+        reaper::adopt(self.handle.clone());
+    }
+}
+
+impl ProcessHandle {
+    /// The process id. It stays this child's until it has been reaped.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.0.pid
+    }
+
+    /// The descriptor that becomes readable when the child has exited (pidfd_open(2)), where the host has it.
+    #[must_use]
+    pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether the child was born as the leader of a process group of its own.
+    #[must_use]
+    pub fn leads_group(&self) -> bool {
+        self.0.leads_group
+    }
+
+    /// Lets what is left of the child's group live on when the child is reaped; otherwise it is killed then, in the
+    /// last moment at which the id of the group is known to be the child's.
+    pub fn set_keep_survivors(&self, keep: bool) {
+        self.0.keep_survivors.store(keep, Ordering::Relaxed);
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.0.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the child has not been reaped yet.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(*self.life(), Life::Held)
+    }
+
+    /// Whether the child has exited. It is not reaped.
+    ///
+    /// `false` although the pidfd is readable: another process traces the dead child and has not let go of it.
+    ///
+    /// # Errors
+    ///
+    /// As waitid(2), none of which is to be expected.
+    pub fn has_exited(&self) -> io::Result<bool> {
+        let life = self.life();
+        if !matches!(*life, Life::Held) {
+            return Ok(true);
+        }
+        self.look(libc::WNOHANG)
+    }
+
+    /// Blocks the calling thread until the child has exited. It is not reaped.
+    ///
+    /// # Errors
+    ///
+    /// As waitid(2), none of which is to be expected.
+    pub fn wait_exited(&self) -> io::Result<()> {
+        loop {
+            match self.look(0) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// waitid(2) without reaping. A child that is no more (reaped by somebody) has exited.
+    fn look(&self, options: i32) -> io::Result<bool> {
+        match self.waitid(options | libc::WEXITED | libc::WNOWAIT, None) {
+            Ok(status) => Ok(status.is_some()),
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reaps the child if it has exited, once; later calls give the same answer. `None`: it has not exited.
+    ///
+    /// What is left of the group that it leads is killed first, unless it shall be kept.
+    ///
+    /// # Errors
+    ///
+    /// `ECHILD`: somebody else reaped it (a `waitpid(-1)`, or SIGCHLD is ignored) and this kernel does not tell its
+    /// status (Linux before 6.15).
+    pub fn reap(&self) -> io::Result<Option<Exit>> {
+        let mut life = self.life();
+        match *life {
+            Life::Reaped(exit) => return Ok(Some(exit)),
+            Life::Lost => return Err(io::Error::from_raw_os_error(libc::ECHILD)),
+            Life::Held => {}
+        }
+        if !self.look(libc::WNOHANG)? {
+            return Ok(None);
+        }
+        if self.0.leads_group && !self.0.keep_survivors.load(Ordering::Relaxed) {
+            // ESRCH: nothing is left, or the child never came to lead a group.
+            drop(self.kill_group(libc::SIGKILL));
+        }
+        // SAFETY: all zeroes is a valid rusage.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        let exit = match self.waitid(libc::WEXITED | libc::WNOHANG, Some(&mut usage)) {
+            Ok(Some(status)) => Exit { status, usage: Some(convert(&usage)) },
+            Ok(None) => return Ok(None),
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => match self.recover() {
+                Some(status) => Exit { status, usage: None },
+                None => {
+                    *life = Life::Lost;
+                    return Err(error);
+                }
+            },
+            Err(error) => return Err(error),
+        };
+        *life = Life::Reaped(exit);
+        Ok(Some(exit))
+    }
+
+    /// The system call itself, as the C library's lacks the resource usage.
+    fn waitid(&self, options: i32, usage: Option<&mut libc::rusage>) -> io::Result<Option<ExitStatus>> {
+        // SAFETY: all zeroes is a valid siginfo_t.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let (kind, id) = match &self.0.pidfd {
+            Some(fd) => (libc::P_PIDFD, fd.as_raw_fd()),
+            None => (libc::P_PID, self.0.pid),
+        };
+        let usage = usage.map_or(std::ptr::null_mut(), std::ptr::from_mut);
+        // SAFETY: both structures live through the call.
+        cvt(unsafe { libc::syscall(libc::SYS_waitid, kind, id, &raw mut info, options, usage) })?;
+        // SAFETY: set by waitid, or still zero.
+        if unsafe { info.si_pid() } == 0 {
+            return Ok(None);
+        }
+        // SAFETY: set by waitid.
+        let value = unsafe { info.si_status() };
+        let raw = match info.si_code {
+            libc::CLD_EXITED => (value & 0xff) << 8,
+            libc::CLD_DUMPED => value | 0x80,
+            _ => value,
+        };
+        Ok(Some(ExitStatus::from_raw(raw)))
+    }
+
+    /// The status of a child that somebody else reaped: the pidfd still knows it (ioctl_pidfd(2), Linux 6.15).
+    fn recover(&self) -> Option<ExitStatus> {
+        /// `struct pidfd_info` in its first version.
+        #[repr(C)]
+        #[derive(Default)]
+        struct PidfdInfo {
+            mask: u64,
+            cgroup: u64,
+            ids: [u32; 11],
+            exit_code: i32,
+        }
+        const PIDFD_INFO_EXIT: u64 = 1 << 3;
+        /// `_IOWR(0xFF, 11, struct pidfd_info)`
+        const PIDFD_GET_INFO: u64 = 3 << 30 | (size_of::<PidfdInfo>() as u64) << 16 | 0xFF << 8 | 11;
+
+        let fd = self.0.pidfd.as_ref()?.as_raw_fd();
+        let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
+        // SAFETY: the structure has the size that is coded in the request.
+        let result = unsafe { libc::ioctl(fd, PIDFD_GET_INFO, &raw mut info) };
+        (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then(|| ExitStatus::from_raw(info.exit_code))
+    }
+
+    /// Sends `signal` to the child. One that has exited gets none, and that is no error.
+    ///
+    /// # Errors
+    ///
+    /// As kill(2): no permission, for a child that changed its user.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        let life = self.life();
+        match *life {
+            Life::Held => forgive_gone(self.send(signal.as_raw())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends `signal` to the group that the child leads, or to the child alone if it leads none.
+    ///
+    /// # Errors
+    ///
+    /// As kill(2): no permission for any of its members.
+    pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        let life = self.life();
+        match *life {
+            Life::Held => forgive_gone(self.send_all(signal.as_raw())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Kills the child and the group that it leads.
+    ///
+    /// # Errors
+    ///
+    /// As kill(2): no permission.
+    pub fn kill_all(&self) -> io::Result<()> {
+        let life = self.life();
+        if !matches!(*life, Life::Held) {
+            return Ok(());
+        }
+        // The group first: one atomic step against forks of its members. Then the child itself, which may not have
+        // come to lead its group yet, or may have left it.
+        let group = if self.0.leads_group { self.kill_group(libc::SIGKILL) } else { Ok(()) };
+        forgive_gone(self.send(libc::SIGKILL)).and(forgive_gone(group))
+    }
+
+    fn send_all(&self, signal: i32) -> io::Result<()> {
+        if self.0.leads_group {
+            match self.kill_group(signal) {
+                // Not there yet: the child is on its way to setpgid(2).
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                result => return result,
+            }
+        }
+        self.send(signal)
+    }
+
+    fn send(&self, signal: i32) -> io::Result<()> {
+        match &self.0.pidfd {
+            // SAFETY: numbers only.
+            Some(fd) => {
+                cvt(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal, 0, 0) })
+                    .map(drop)
+            }
+            // SAFETY: numbers only; the child is not reaped, so the pid is its own.
+            None => cvt(unsafe { libc::kill(self.0.pid, signal) }).map(drop),
+        }
+    }
+
+    /// Only while the leader is not reaped: that pins the id of the group.
+    fn kill_group(&self, signal: i32) -> io::Result<()> {
+        debug_assert!(self.0.pid > 1, "kill(-1) is everybody");
+        // SAFETY: numbers only.
+        cvt(unsafe { libc::kill(-self.0.pid, signal) }).map(drop)
+    }
+}
+
+/// A process that is gone needs no signal.
+fn forgive_gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+        result => result,
+    }
+}
+
+fn convert(usage: &libc::rusage) -> Usage {
+    let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
+    Usage {
+        user: time(usage.ru_utime),
+        system: time(usage.ru_stime),
+        // In KiB (getrusage(2)).
+        max_rss: usage.ru_maxrss as u64 * 1024,
+        minor_faults: usage.ru_minflt as u64,
+        major_faults: usage.ru_majflt as u64,
+        blocks_in: usage.ru_inblock as u64,
+        blocks_out: usage.ru_oublock as u64,
+        voluntary_switches: usage.ru_nvcsw as u64,
+        involuntary_switches: usage.ru_nivcsw as u64,
+    }
+}

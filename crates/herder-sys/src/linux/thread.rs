@@ -1,0 +1,97 @@
+//! The thread that starts children on behalf of threads that may end before them.
+//!
+//! The parent-death signal is sent when the *thread* that made the child ends (prctl(2), `PR_SET_PDEATHSIG`), and
+//! runtimes end worker threads while the program goes on. So a child that shall die with its owner is made by the
+//! main thread, whose end is the program's end, or else by this one, which never ends. The price is one hop.
+
+use std::io;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, PoisonError};
+
+use super::spawn::spawn;
+use crate::{LaunchError, SpawnRequest, SpawnStep, Spawned};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The way to the thread, and the process it is in: a forked copy of us has none.
+static THREAD: Mutex<Option<(u32, Sender<Job>)>> = Mutex::new(None);
+
+/// Whether the calling thread lives as long as the program: the main thread does.
+#[must_use]
+pub fn is_permanent_thread() -> bool {
+    // SAFETY: no arguments.
+    let thread = unsafe { libc::gettid() };
+    // SAFETY: no arguments.
+    thread == unsafe { libc::getpid() }
+}
+
+/// Starts a child from the thread that never ends, and calls `done` there with what [`spawn`] would have returned.
+///
+/// If `done` drops a child that nobody waits for any more, the child is ended.
+///
+/// # Errors
+///
+/// The request comes back as an error if the thread can't be started; `done` is not called then.
+pub fn spawn_on_thread(
+    request: SpawnRequest,
+    done: impl FnOnce(Result<Spawned, LaunchError>) + Send + 'static,
+) -> Result<(), LaunchError> {
+    let job: Job = Box::new(move || done(spawn(request)));
+    sender()
+        .and_then(|sender| sender.send(job).map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN)))
+        .map_err(|error| LaunchError {
+            step: SpawnStep::Prepare,
+            errno: error.raw_os_error().unwrap_or(libc::EAGAIN),
+        })
+}
+
+fn sender() -> io::Result<Sender<Job>> {
+    let mut slot = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*slot {
+        Some((owner, sender)) if *owner == std::process::id() => Ok(sender.clone()),
+        _ => {
+            let (sender, jobs) = channel::<Job>();
+            start("herder-spawn", move || {
+                run_anywhere();
+                for job in jobs {
+                    job();
+                }
+            })?;
+            *slot = Some((std::process::id(), sender.clone()));
+            Ok(sender)
+        }
+    }
+}
+
+/// Starts a thread of ours: a small stack, and no signal of the program is handled there.
+pub(super) fn start(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let body = move || {
+        block_signals();
+        run();
+    };
+    std::thread::Builder::new().name(name.to_owned()).stack_size(128 * 1024).spawn(body).map(drop)
+}
+
+fn block_signals() {
+    // SAFETY: all zeroes is a valid signal set.
+    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: writes to a live local.
+    unsafe { libc::sigfillset(&raw mut all) };
+    // SAFETY: reads a live local; can't fail for SIG_SETMASK.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut()) };
+}
+
+/// Children inherit the processors that the thread which makes them may use: take the main thread's, not those of
+/// the worker, perhaps a pinned one, that happened to ask first.
+fn run_anywhere() {
+    // SAFETY: all zeroes is a valid processor set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    let size = size_of_val(&set);
+    // SAFETY: no arguments.
+    let main = unsafe { libc::getpid() };
+    // SAFETY: at most `size` bytes are written to a live local.
+    if unsafe { libc::sched_getaffinity(main, size, &raw mut set) } == 0 {
+        // SAFETY: `size` bytes are read. A refusal leaves what was inherited, which is what there was before.
+        unsafe { libc::sched_setaffinity(0, size, &raw const set) };
+    }
+}

@@ -1,0 +1,235 @@
+//! The environment of the child, as edits to ours.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+/// The variable that says where programs are looked up.
+const PATH: &str = "PATH";
+
+/// What is wrong with a variable. Names its key, never its value: values are secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EnvError {
+    /// A variable without a name.
+    #[error("an environment variable has an empty name")]
+    EmptyKey,
+    /// The child would take the part before the `=` for the name.
+    #[error("the name of environment variable {key:?} has an equals sign in it")]
+    EqualsInKey { key: OsString },
+    /// The child would see the part before the NUL byte only.
+    #[error("the name of environment variable {key:?} has a NUL byte in it")]
+    NulInKey { key: OsString },
+    /// The child would see the part before the NUL byte only.
+    #[error("the value of environment variable {key:?} has a NUL byte in it")]
+    NulInValue { key: OsString },
+}
+
+/// Edits to an environment; a later edit of a variable replaces an earlier one.
+///
+/// Nothing is checked when an edit is made, so that the builder can be used as that of `std`; `resolve` checks.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct EnvEdits {
+    /// Whether the child starts from nothing instead of our environment.
+    clear: bool,
+    /// The new value of each edited variable; `None` removes it.
+    edits: BTreeMap<OsString, Option<OsString>>,
+}
+
+impl EnvEdits {
+    /// Sets a variable.
+    pub(crate) fn set(&mut self, key: &OsStr, value: &OsStr) {
+        self.edits.insert(key.to_owned(), Some(value.to_owned()));
+    }
+
+    /// Removes a variable. One that can't exist may be removed too; that changes nothing.
+    pub(crate) fn remove(&mut self, key: &OsStr) {
+        if self.clear {
+            self.edits.remove(key);
+        } else {
+            self.edits.insert(key.to_owned(), None);
+        }
+    }
+
+    /// Removes everything, edits made so far included.
+    pub(crate) fn clear(&mut self) {
+        self.clear = true;
+        self.edits.clear();
+    }
+
+    /// Whether the child gets our environment as it is.
+    pub(crate) fn is_unedited(&self) -> bool {
+        !self.clear && self.edits.is_empty()
+    }
+
+    /// The child's variables, given those it would inherit; `None` if nothing was edited.
+    ///
+    /// Inherited variables keep their order, unchecked, then come the others by name. An edited variable that is
+    /// inherited more than once is there once.
+    ///
+    /// # Errors
+    ///
+    /// If a variable that was set has a name or a value that no child can receive unchanged.
+    pub(crate) fn resolve(
+        &self,
+        base: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Option<Vec<(OsString, OsString)>>, EnvError> {
+        if self.is_unedited() {
+            return Ok(None);
+        }
+        let set = || self.edits.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+        set().try_for_each(|(key, value)| check(key, value))?;
+        let mut variables = Vec::new();
+        if !self.clear {
+            variables.extend(base.into_iter().filter(|(key, _)| !self.edits.contains_key(key)));
+        }
+        variables.extend(set().map(|(key, value)| (key.clone(), value.clone())));
+        Ok(Some(variables))
+    }
+
+    /// The `PATH` that the child will have, given ours: it is the one that programs are looked up in.
+    pub(crate) fn path<'a>(&'a self, inherited: Option<&'a OsStr>) -> Option<&'a OsStr> {
+        match self.edits.get(OsStr::new(PATH)) {
+            Some(edited) => edited.as_deref(),
+            None if self.clear => None,
+            None => inherited,
+        }
+    }
+}
+
+fn check(key: &OsStr, value: &OsStr) -> Result<(), EnvError> {
+    let has = |text: &OsStr, byte| text.as_encoded_bytes().contains(&byte);
+    let error = if key.is_empty() {
+        EnvError::EmptyKey
+    } else if has(key, b'=') {
+        EnvError::EqualsInKey { key: key.to_owned() }
+    } else if has(key, 0) {
+        EnvError::NulInKey { key: key.to_owned() }
+    } else if has(value, 0) {
+        EnvError::NulInValue { key: key.to_owned() }
+    } else {
+        return Ok(());
+    };
+    Err(error)
+}
+
+/// Shows which variables are set and removed, and no value.
+impl fmt::Debug for EnvEdits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = |set: bool| -> Vec<&OsString> {
+            self.edits.iter().filter(|(_, value)| value.is_some() == set).map(|(key, _)| key).collect()
+        };
+        f.debug_struct("EnvEdits")
+            .field("clear", &self.clear)
+            .field("set", &keys(true))
+            .field("removed", &keys(false))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pairs(list: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        list.iter().map(|&(key, value)| (key.into(), value.into())).collect()
+    }
+
+    fn edits(make: impl FnOnce(&mut EnvEdits)) -> EnvEdits {
+        let mut edits = EnvEdits::default();
+        make(&mut edits);
+        edits
+    }
+
+    fn set(edits: &mut EnvEdits, key: &str, value: &str) {
+        edits.set(key.as_ref(), value.as_ref());
+    }
+
+    #[test]
+    fn without_edits_the_environment_is_inherited() {
+        assert_eq!(EnvEdits::default().resolve(pairs(&[("A", "1")])), Ok(None));
+    }
+
+    #[test]
+    fn edits_apply_in_order() {
+        let edits = edits(|edits| {
+            set(edits, "NEW", "first");
+            set(edits, "NEW", "last");
+            set(edits, "GONE", "x");
+            edits.remove("GONE".as_ref());
+            edits.remove("OLD".as_ref());
+            edits.remove("BACK".as_ref());
+            set(edits, "BACK", "again");
+        });
+        let base = pairs(&[("KEPT", "k"), ("OLD", "o"), ("BACK", "b"), ("BACK", "twice")]);
+        let expected = pairs(&[("KEPT", "k"), ("BACK", "again"), ("NEW", "last")]);
+        assert_eq!(edits.resolve(base), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn clear_forgets_what_came_before_it() {
+        let edits = edits(|edits| {
+            set(edits, "bad=", "forgotten");
+            edits.clear();
+            set(edits, "A", "1");
+            set(edits, "B", "2");
+            edits.remove("A".as_ref());
+        });
+        assert_eq!(edits.resolve(pairs(&[("OLD", "o")])), Ok(Some(pairs(&[("B", "2")]))));
+        let cleared = self::edits(EnvEdits::clear);
+        assert_eq!(cleared.resolve(pairs(&[("OLD", "o")])), Ok(Some(Vec::new())));
+    }
+
+    #[test]
+    fn bad_variables_are_named_and_their_values_never_shown() {
+        let secret = "hunter2\0";
+        for (key, error) in [
+            ("", EnvError::EmptyKey),
+            ("A=B", EnvError::EqualsInKey { key: "A=B".into() }),
+            ("A\0", EnvError::NulInKey { key: "A\0".into() }),
+            ("TOKEN", EnvError::NulInValue { key: "TOKEN".into() }),
+        ] {
+            let edits = edits(|edits| set(edits, key, secret));
+            assert_eq!(edits.resolve(Vec::new()), Err(error.clone()), "{key:?}");
+            for shown in [format!("{edits:?}"), format!("{error:?}"), error.to_string()] {
+                assert!(!shown.contains("hunter2"), "{shown}");
+            }
+        }
+        // Removing what can't exist is fine, and so is what somebody else has put into our environment.
+        let edits = edits(|edits| edits.remove("A=B".as_ref()));
+        assert_eq!(edits.resolve(pairs(&[("", "odd")])), Ok(Some(pairs(&[("", "odd")]))));
+    }
+
+    #[test]
+    fn programs_are_looked_up_in_the_path_of_the_child() {
+        let inherited = Some(OsStr::new("/inherited"));
+        assert_eq!(EnvEdits::default().path(inherited), inherited);
+        assert_eq!(edits(EnvEdits::clear).path(inherited), None);
+        assert_eq!(edits(|edits| edits.remove("PATH".as_ref())).path(inherited), None);
+        assert_eq!(edits(|edits| set(edits, "PATH", "/own")).path(inherited), Some(OsStr::new("/own")));
+    }
+
+    proptest! {
+        /// Against a map that the edits are applied to one by one.
+        #[test]
+        fn edits_are_what_they_would_be_one_by_one(
+            base in prop::collection::btree_map("[a-d]", ".{0,3}", 0..4),
+            edits in prop::collection::vec((0..3u8, "[a-e]", "[x-z]"), 0..12),
+        ) {
+            let base: BTreeMap<OsString, OsString> =
+                base.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+            let (mut model, mut real) = (base.clone(), EnvEdits::default());
+            for (edit, key, value) in edits {
+                let (key, value) = (OsString::from(key), OsString::from(value));
+                match edit {
+                    0 => { real.set(&key, &value); model.insert(key, value); }
+                    1 => { real.remove(&key); model.remove(&key); }
+                    _ => { real.clear(); model.clear(); }
+                }
+            }
+            let resolved = real.resolve(base.clone()).unwrap();
+            let child = resolved.map_or(base, |variables| variables.into_iter().collect());
+            prop_assert_eq!(child, model);
+        }
+    }
+}

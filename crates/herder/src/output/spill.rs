@@ -1,0 +1,333 @@
+//! A whole stream written to a file, beside what is kept in memory.
+//!
+//! The file is written by blocking tasks, at most one at a time for each file, which take all chunks that wait and
+//! end when none is left. A task for the whole life of the process would be simpler, but tasks that mostly wait
+//! use up the blocking pool of the runtime: with 512 of them the next file is never written, its queue fills, and
+//! its process blocks for ever. `tokio::fs` makes one trip to the pool for every chunk.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+/// How many bytes may wait for the disk before the reader waits too, and with it, once its pipe is full, the process.
+const QUEUE_BYTES: usize = 1024 * 1024;
+
+/// What became of the file of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpillReport {
+    path: PathBuf,
+    written: u64,
+    error: Option<(io::ErrorKind, String)>,
+}
+
+impl SpillReport {
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many bytes were written to it; they are not synced to the disk.
+    ///
+    /// Less than the total of the stream only if there is an error.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The kind of the error after which nothing more was written.
+    #[must_use]
+    pub fn error_kind(&self) -> Option<io::ErrorKind> {
+        self.error.as_ref().map(|(kind, _)| *kind)
+    }
+
+    /// The words of the operating system on that error.
+    #[must_use]
+    pub fn error_message(&self) -> Option<&str> {
+        self.error.as_ref().map(|(_, message)| message.as_str())
+    }
+}
+
+/// A file that is given a stream chunk by chunk.
+#[derive(Debug)]
+pub(crate) struct Spill<W = File> {
+    shared: Arc<Shared<W>>,
+}
+
+#[derive(Debug)]
+struct Shared<W> {
+    queue: Mutex<Queue<W>>,
+    /// Something was written, or the writer is back. One side only waits on it.
+    progress: Notify,
+}
+
+#[derive(Debug)]
+struct Queue<W> {
+    chunks: VecDeque<Bytes>,
+    /// The bytes of the chunks that are queued or being written.
+    bytes: usize,
+    /// Here while no task has it.
+    writer: Option<Writer<W>>,
+    report: SpillReport,
+}
+
+impl Spill {
+    /// Makes the file, which must not exist yet, before the process is started: a path that can't be used is better
+    /// told before an hour of work than after it. Blocks as opening a file does.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the operating system says about making a file at `path`.
+    pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        Ok(Self::new(path, file))
+    }
+}
+
+impl<W: Write + Send + 'static> Spill<W> {
+    fn new(path: PathBuf, out: W) -> Self {
+        let queue = Queue {
+            chunks: VecDeque::new(),
+            bytes: 0,
+            writer: Some(Writer { out, written: 0, error: None }),
+            report: SpillReport { path, written: 0, error: None },
+        };
+        Self { shared: Arc::new(Shared { queue: Mutex::new(queue), progress: Notify::new() }) }
+    }
+
+    /// Hands over the next chunk; waits while 1 MiB waits for the disk. Never fails: see [`SpillReport`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, it has not taken the chunk.
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "exclusive, so that only one caller waits for progress"
+    )]
+    pub(crate) async fn push(&mut self, chunk: Bytes) {
+        if chunk.is_empty() {
+            return;
+        }
+        self.wait_while(|queue| queue.bytes >= QUEUE_BYTES).await;
+        let mut queue = self.shared.lock();
+        queue.bytes += chunk.len();
+        queue.chunks.push_back(chunk);
+        if let Some(writer) = queue.writer.take() {
+            let shared = Arc::clone(&self.shared);
+            drop(tokio::task::spawn_blocking(move || shared.write_all(writer)));
+        }
+    }
+
+    /// Waits until everything handed over is written, or failed to be, and tells what became of it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, writing goes on; it may be called again.
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "exclusive, so that only one caller waits for progress"
+    )]
+    pub(crate) async fn finish(&mut self) -> SpillReport {
+        self.wait_while(|queue| queue.bytes > 0 || queue.writer.is_none()).await;
+        self.report()
+    }
+
+    /// What became of it so far, for a file that hangs: says how much is written now, without waiting.
+    pub(crate) fn report(&self) -> SpillReport {
+        self.shared.lock().report.clone()
+    }
+
+    /// `&mut self` in the callers keeps a second waiter away, so that the one stored permit is never taken by the
+    /// wrong one.
+    async fn wait_while(&self, busy: impl Fn(&Queue<W>) -> bool) {
+        while busy(&self.shared.lock()) {
+            self.shared.progress.notified().await;
+        }
+    }
+}
+
+impl<W: Write> Shared<W> {
+    fn lock(&self) -> MutexGuard<'_, Queue<W>> {
+        // Nothing panics while it holds the lock, and if it did the queue would still be a queue.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The blocking task: writes until nothing waits, then puts the writer back.
+    fn write_all(&self, mut writer: Writer<W>) {
+        let mut done = 0;
+        loop {
+            let mut queue = self.lock();
+            queue.bytes -= done;
+            queue.report.written = writer.written;
+            queue.report.error.clone_from(&writer.error);
+            let batch = std::mem::take(&mut queue.chunks);
+            let idle = batch.is_empty();
+            if idle {
+                queue.writer = Some(writer);
+                drop(queue);
+                self.progress.notify_one();
+                return;
+            }
+            drop(queue);
+            self.progress.notify_one();
+            done = batch.iter().map(Bytes::len).sum();
+            batch.iter().for_each(|chunk| writer.write(chunk));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Writer<W> {
+    out: W,
+    written: u64,
+    error: Option<(io::ErrorKind, String)>,
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes all of the chunk, and after an error nothing any more: a file with a hole in it would be worse than
+    /// one that ends early.
+    fn write(&mut self, mut chunk: &[u8]) {
+        while !chunk.is_empty() && self.error.is_none() {
+            match self.out.write(chunk) {
+                Ok(0) => self.fail(&io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.written += count as u64;
+                    chunk = &chunk[count..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => self.fail(&error),
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &io::Error) {
+        self.error = Some((error.kind(), error.to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::mpsc;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap()
+    }
+
+    /// A disk that takes so many bytes and then is full, at most `step` at a time.
+    struct Disk {
+        room: usize,
+        step: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.step).min(self.room);
+            self.room -= count;
+            if count == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(count) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A disk that writes only when it is told to.
+    struct SlowDisk(mpsc::Receiver<()>);
+
+    impl Write for SlowDisk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.recv().map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_existing_file_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        std::fs::write(&path, "precious").unwrap();
+        assert_eq!(Spill::create(path.clone()).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_full_disk_takes_what_fits_and_the_rest_goes_by() {
+        runtime().block_on(async {
+            let mut spill = Spill::new("disk".into(), Disk { room: 10, step: 3 });
+            for _ in 0..5 {
+                spill.push(Bytes::from_static(b"abcd")).await;
+            }
+            let report = spill.finish().await;
+            assert_eq!(report.written(), 10);
+            assert_eq!(report.error_kind(), Some(io::ErrorKind::StorageFull));
+            assert!(report.error_message().is_some());
+            assert_eq!(report.path(), Path::new("disk"));
+        });
+    }
+
+    #[test]
+    fn a_slow_disk_holds_the_reader_back_and_cancelling_loses_nothing() {
+        runtime().block_on(async {
+            let (tick, disk) = mpsc::channel();
+            let mut spill = Spill::new("slow".into(), SlowDisk(disk));
+            spill.push(Bytes::from(vec![0; QUEUE_BYTES])).await;
+            tokio::select! {
+                biased;
+                () = spill.push(Bytes::from_static(b"late")) => panic!("the queue is full"),
+                () = std::future::ready(()) => {}
+            }
+            assert_eq!(spill.report().written(), 0);
+            tick.send(()).unwrap();
+            tick.send(()).unwrap();
+            spill.push(Bytes::from_static(b"late")).await;
+            let report = spill.finish().await;
+            assert_eq!((report.written(), report.error_kind()), (QUEUE_BYTES as u64 + 4, None));
+        });
+    }
+
+    #[test]
+    fn what_was_handed_over_is_written_even_if_nobody_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let runtime = runtime();
+        runtime.block_on(async {
+            Spill::create(path.clone()).unwrap().push(Bytes::from_static(b"left behind")).await;
+            // The one thread of the pool is free again only when the file is written.
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+        });
+        assert_eq!(std::fs::read(&path).unwrap(), b"left behind");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn the_file_has_all_chunks_in_order(
+            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..40),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("out");
+            let report = runtime().block_on(async {
+                let mut spill = Spill::create(path.clone()).unwrap();
+                for chunk in &chunks {
+                    spill.push(Bytes::copy_from_slice(chunk)).await;
+                }
+                spill.finish().await
+            });
+            let all = chunks.concat();
+            prop_assert_eq!(report.written(), all.len() as u64);
+            prop_assert_eq!(report.error_kind(), None);
+            prop_assert_eq!(std::fs::read(&path).unwrap(), all);
+        }
+    }
+}
