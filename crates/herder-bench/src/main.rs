@@ -1,0 +1,158 @@
+//! Ways of running processes, side by side in one run: Herder, its peers, and the bare system calls.
+//!
+//! ```text
+//! cargo run --release -p herder-bench -- --quick                       # everything, in half a minute
+//! cargo run --release -p herder-bench -- --json out.json output alive  # these two, in full
+//! crates/herder-bench/syscalls.sh                                      # system calls per operation
+//! ```
+//!
+//! # Reading the tables
+//!
+//! Times differ from machine to machine and from minute to minute; ratios hold. So the contenders take turns, a
+//! few operations each, in another order every round, and the tables show the 10th percentile beside the median
+//! and the 90th, and each contender's ratio to the limit (`raw`) and to tokio, from the same run. Keep the machine
+//! idle: everything here is about microseconds.
+//!
+//! With several processors each figure has two clusters, by whether the child ran on its parent's processor or had to
+//! wake an idle one, which shows as a median far above the 10th percentile. Where that blurs a comparison of one
+//! child after another, run it on one processor: `taskset -c 1 target/release/herder-bench spawn-wait output`.
+//!
+//! The child is a static program of a few instructions (`tiny/tiny.rs`), so that the figures are about the
+//! spawning. An ordinary program starts in half a millisecond, whoever runs it.
+//!
+//! # The contenders
+//!
+//! | name | what |
+//! |---|---|
+//! | `raw` | `clone3` with VM, VFORK, PIDFD and CLEAR_SIGHAND on a stack of its own, then `poll` and `waitid` |
+//! | `raw-block` | the same, but the thread sleeps in `waitid`: the shortest way there is |
+//! | `raw-async` | the same as `raw` without VFORK: the call does not wait for the child's exec |
+//! | `raw-sharefd` | the same as `raw`, with the table of open files shared until the exec |
+//! | `raw-exitfirst` | captures by waiting for the exit before it reads |
+//! | `std`, `std-fork` | `std::process`; with a `pre_exec` closure that does nothing, for which it forks |
+//! | `tokio-ct`, `tokio-mt` | `tokio::process` on a current-thread and on a multi-thread runtime |
+//! | `async-process` | `async-process` on smol's executor |
+//! | `herder-ct`, `herder-mt` | `herder::Command::spawn` (feature `herder`) |
+//! | `herder-ct-async`, `herder-mt-async` | `herder::Command::spawn_async` (feature `herder`) |
+//!
+//! # What each workload needs
+//!
+//! `spawn-wait-2g` touches 2 GiB of memory; `spawn-wait-10kfd` and `alive` need a hard limit of some more than
+//! 10,000 open files, and `alive` that many processes. Each workload runs in a process of its own, and in `alive`
+//! each contender too.
+#![deny(unsafe_code)]
+
+mod alive;
+mod args;
+mod contenders;
+mod machine;
+mod raw;
+mod spec;
+mod stats;
+mod table;
+mod worker;
+mod workloads;
+
+use std::env;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use args::{Action, HELP};
+use contenders::Task;
+use spec::{Opt, Spec, Turn, program};
+use table::Table;
+use workloads::{Effort, WORKLOADS};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let result = match arguments.as_slice() {
+        [first, rest @ ..] if first == worker::WORKER => work(rest),
+        _ => args::parse(&arguments).map_err(io::Error::other).and_then(act),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            _ = writeln!(io::stderr(), "herder-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(action: Action) -> io::Result<()> {
+    match action {
+        Action::Help => help(),
+        Action::Compare { workloads, effort, json } => compare(&workloads, &effort, json.as_deref()),
+        Action::Loop { contender, output, count } => {
+            let mut contender = contenders::start(&contender)?;
+            let turn = Turn::exact(count);
+            let task = if output { Task::Output } else { Task::SpawnWait(Opt::Plain) };
+            if !contender.takes(task) {
+                return Err(io::Error::other("this contender does not take part in this operation"));
+            }
+            if output {
+                contender.output(&Spec::new(program::out()?, Opt::Plain), turn)?;
+            } else {
+                contender.spawn_wait(&Spec::new(program::exit(), Opt::Plain), turn)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn help() -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{HELP}\nWorkloads (all of them unless some are named):")?;
+    for (name, what) in WORKLOADS {
+        writeln!(out, "  {name:17}{what}")?;
+    }
+    writeln!(out, "\nContenders: {}", contenders::NAMES.join(", "))
+}
+
+fn compare(workloads: &[&str], effort: &Effort, json: Option<&Path>) -> io::Result<()> {
+    let facts = machine::facts();
+    writeln!(io::stdout(), "# Herder and its peers\n\n{facts}")?;
+    let (mut all, mut failed) = (Vec::new(), Vec::new());
+    for workload in workloads {
+        match measure(workload, effort) {
+            Ok(tables) => {
+                for table in &tables {
+                    writeln!(io::stdout(), "{table}")?;
+                }
+                all.extend(tables);
+            }
+            Err(error) => failed.push(format!("{workload}: {error}")),
+        }
+    }
+    if let Some(path) = json {
+        let facts: Vec<_> = facts.lines().map(|line| line.trim_start_matches("- ")).collect();
+        let report = serde_json::json!({ "version": 1, "machine": facts, "tables": all });
+        fs::write(path, serde_json::to_vec_pretty(&report)?)?;
+    }
+    if failed.is_empty() { Ok(()) } else { Err(io::Error::other(failed.join("; "))) }
+}
+
+fn measure(workload: &str, effort: &Effort) -> io::Result<Vec<Table>> {
+    if workload == "alive" {
+        return workloads::alive::run(effort);
+    }
+    let quick = if effort.quick { "quick" } else { "full" };
+    worker::ask(&["run", workload, quick, &effort.only.join(",")])
+}
+
+/// What a worker does; see [`worker`].
+fn work(arguments: &[String]) -> io::Result<()> {
+    worker::raise_file_limit()?;
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["run", workload, quick, only] => {
+            let only = only.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            worker::answer(workloads::run(workload, &Effort { quick: *quick == "quick", only }))
+        }
+        ["cell", contender, children] => {
+            let children = children.parse().map_err(io::Error::other)?;
+            worker::answer(workloads::alive::cell(contender, children))
+        }
+        _ => Err(io::Error::other("a worker is started by the benchmark itself")),
+    }
+}

@@ -1,0 +1,31 @@
+# The recipes of the project. `just` is a convenience: each recipe is a plain command that works without it.
+
+# What there is to do.
+default:
+    @just --list
+
+# The whole gate, as it runs before a change lands; or only some of its lanes.
+verify *lanes:
+    bash .ci/run {{ lanes }}
+
+# All tests; arguments go to cargo.
+test *args:
+    cargo test --workspace {{ args }}
+
+# Formatting, lints, and the rules of the structure.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo run --quiet -p xtask -- check
+
+# The documentation, as on docs.rs.
+doc *args:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps {{ args }}
+
+# The benchmarks beside std, tokio, async-process and the raw system calls.
+bench *args:
+    cargo run --release -p herder-bench --features herder -- {{ args }}
+
+# The tests of races, again and again until one fails, at most so many times.
+race times="100":
+    for round in $(seq {{ times }}); do cargo test --quiet -p herder --test race || exit 1; done
