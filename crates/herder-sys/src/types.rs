@@ -241,6 +241,12 @@ pub struct LaunchError {
 }
 
 impl LaunchError {
+    /// An error of `step` with error number `errno`.
+    #[must_use]
+    pub fn new(step: SpawnStep, errno: i32) -> Self {
+        Self { step, errno }
+    }
+
     pub(crate) fn last(step: SpawnStep) -> Self {
         Self { step, errno: io::Error::last_os_error().raw_os_error().unwrap_or(0) }
     }

@@ -15,7 +15,7 @@ pub fn pipe(child_reads: bool) -> io::Result<Pipe> {
     let [read, write] = pipe_ends()?;
     let (ours, theirs) = if child_reads { (write, read) } else { (read, write) };
     // Only on our end: O_NONBLOCK belongs to the open file description, and programs expect a blocking stdio.
-    set_nonblocking(&ours)?;
+    set_nonblocking(&ours, true)?;
     Ok(Pipe { ours, theirs })
 }
 
@@ -33,16 +33,17 @@ pub(super) fn own(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// Makes reads and writes on `fd` return instead of waiting.
+/// Makes reads and writes on `fd` return instead of waiting, or wait again.
 ///
 /// # Errors
 ///
 /// As fcntl(2), which can't fail for a descriptor that is open.
-pub fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+pub fn set_nonblocking(fd: &OwnedFd, nonblocking: bool) -> io::Result<()> {
     // SAFETY: numbers only.
     let flags = cvt(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    let wanted = if nonblocking { flags | libc::O_NONBLOCK } else { flags & !libc::O_NONBLOCK };
     // SAFETY: numbers only.
-    cvt(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+    cvt(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, wanted) })?;
     Ok(())
 }
 

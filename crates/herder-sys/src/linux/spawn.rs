@@ -44,7 +44,7 @@ pub fn spawn(mut request: SpawnRequest) -> Result<Spawned, LaunchError> {
     let mut ours = None;
     let theirs = match pipe {
         Some([read, write]) => {
-            fd::set_nonblocking(&read).map_err(prepare)?;
+            fd::set_nonblocking(&read, true).map_err(prepare)?;
             plan.pipe = Cell::new(write.as_raw_fd());
             ours = Some(read);
             Some(write)

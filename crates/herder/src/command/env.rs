@@ -56,6 +56,11 @@ impl EnvEdits {
         self.edits.clear();
     }
 
+    /// Each edited variable with its new value; `None` removes it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&OsStr, Option<&OsStr>)> {
+        self.edits.iter().map(|(key, value)| (key.as_os_str(), value.as_deref()))
+    }
+
     /// Whether the child gets our environment as it is.
     pub(crate) fn is_unedited(&self) -> bool {
         !self.clear && self.edits.is_empty()

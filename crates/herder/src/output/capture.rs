@@ -113,6 +113,7 @@ impl Collector {
     }
 
     /// How many bytes have come.
+    #[cfg(test)]
     pub(crate) fn total(&self) -> u64 {
         self.total
     }

@@ -9,11 +9,12 @@ use std::time::Duration;
 use herder_sys::Signal;
 
 mod attempt;
+mod drive;
 mod ladder;
 mod parse;
 
 pub use attempt::{Attempt, Step};
-pub(crate) use ladder::{Action, Event, Ladder};
+pub(crate) use drive::drive;
 pub use parse::ParseTerminationError;
 
 /// How to end a process: ask, wait for a grace period, ask harder, and in the end kill.

@@ -1,0 +1,109 @@
+//! Our end of a pipe, in the reactor only once it has to be waited for.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::{Handle, Id};
+
+/// A pipe end that does not block: `PipeReader` or `PipeWriter` of `std`.
+///
+/// Most small outputs are there, whole, when the child has exited: a pipe that never has to be waited for is never
+/// registered, which saves two system calls each. It also may be made outside of any runtime.
+#[derive(Debug)]
+pub(super) struct End<P: AsRawFd> {
+    state: State<P>,
+    interest: Interest,
+}
+
+#[derive(Debug)]
+enum State<P: AsRawFd> {
+    Idle(P),
+    Registered(Id, AsyncFd<P>),
+    /// Between two states; stays so only if registering fails, which gives the pipe up.
+    Lost,
+}
+
+impl<P: AsRawFd> End<P> {
+    pub(super) fn new(pipe: P, interest: Interest) -> Self {
+        Self { state: State::Idle(pipe), interest }
+    }
+
+    pub(super) fn pipe(&self) -> io::Result<&P> {
+        match &self.state {
+            State::Idle(pipe) => Ok(pipe),
+            State::Registered(_, fd) => Ok(fd.get_ref()),
+            State::Lost => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    pub(super) fn into_pipe(self) -> io::Result<P> {
+        match self.state {
+            State::Idle(pipe) => Ok(pipe),
+            State::Registered(_, fd) => Ok(fd.into_inner()),
+            State::Lost => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Does `io` until it gives something else than `WouldBlock`.
+    pub(super) fn poll_io<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        mut io: impl FnMut(&P) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        if let State::Idle(pipe) = &self.state {
+            match io(pipe) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+        loop {
+            let interest = self.interest;
+            let fd = self.registered()?;
+            let mut guard = if interest.is_readable() {
+                ready!(fd.poll_read_ready(context))?
+            } else {
+                ready!(fd.poll_write_ready(context))?
+            };
+            if let Ok(result) = guard.try_io(|fd| io(fd.get_ref())) {
+                return Poll::Ready(result);
+            }
+        }
+    }
+
+    /// The pipe in the reactor of the current runtime; another runtime, gone or not driven, would not wake us.
+    fn registered(&mut self) -> io::Result<&AsyncFd<P>> {
+        let runtime = Handle::try_current().map_err(io::Error::other)?.id();
+        if !matches!(&self.state, State::Registered(id, _) if *id == runtime) {
+            let pipe = match std::mem::replace(&mut self.state, State::Lost) {
+                State::Idle(pipe) => pipe,
+                State::Registered(_, fd) => fd.into_inner(),
+                State::Lost => return Err(io::ErrorKind::BrokenPipe.into()),
+            };
+            #[expect(
+                deprecated,
+                reason = "the safe form: the pipe is owned here, and its descriptor never changes"
+            )]
+            let registered = AsyncFd::with_interest(pipe, self.interest)?;
+            self.state = State::Registered(runtime, registered);
+        }
+        match &self.state {
+            State::Registered(_, fd) => Ok(fd),
+            _ => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+}
+
+impl<P: AsRawFd> AsRawFd for End<P> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.pipe().map_or(-1, AsRawFd::as_raw_fd)
+    }
+}
+
+/// A descriptor to hand to another process, which expects that its calls block.
+pub(super) fn blocking(fd: OwnedFd) -> io::Result<OwnedFd> {
+    herder_sys::set_nonblocking(&fd, false)?;
+    Ok(fd)
+}

@@ -1,0 +1,211 @@
+//! The part of a child that its owner and all handles look at together: waiting and signalling.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use herder_sys::{Exit, ProcessHandle, Signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::{Handle, Id};
+use tokio::sync::watch;
+
+use super::stdin::StdinCell;
+use crate::error::{SignalError, WaitError};
+use crate::terminate::{Attempt, Step};
+
+/// Shared state of one child.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) process: ProcessHandle,
+    pub(crate) name: Arc<str>,
+    /// Our end of its standard input, wherever that is now.
+    pub(crate) stdin: Option<Arc<StdinCell>>,
+    watch: Mutex<Watch>,
+    record: Mutex<Record>,
+}
+
+/// What we did to the child.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) asked: Asked,
+}
+
+/// How its end was asked for, by a handle or the owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Asked {
+    #[default]
+    Nothing,
+    Terminate,
+    Kill,
+}
+
+/// How we learn that it has exited.
+#[derive(Debug)]
+enum Watch {
+    None,
+    /// Its pidfd in the reactor of a runtime.
+    Reactor(Id, Arc<AsyncFd<Pidfd>>),
+    /// A thread that blocks in waitid(2): where there are no pidfds, outside of any runtime, and for a dead child
+    /// that a debugger holds, whose pidfd says "readable" for ever.
+    Thread(watch::Receiver<bool>),
+}
+
+#[derive(Clone)]
+enum Waiter {
+    Reactor(Arc<AsyncFd<Pidfd>>),
+    Thread(watch::Receiver<bool>),
+}
+
+#[derive(Debug)]
+struct Pidfd(ProcessHandle);
+
+impl AsRawFd for Pidfd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.pidfd().map_or(-1, |fd| fd.as_fd().as_raw_fd())
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(process: ProcessHandle, name: Arc<str>, stdin: Option<Arc<StdinCell>>) -> Self {
+        Self { process, name, stdin, watch: Mutex::new(Watch::None), record: Mutex::default() }
+    }
+
+    pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The process id, until the child has been reaped.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.process.is_held().then(|| self.process.pid().unsigned_abs())
+    }
+
+    /// Waits until the child has exited, without reaping it.
+    pub(crate) async fn exited(&self) -> Result<(), WaitError> {
+        self.until(|process| Ok(process.has_exited()?.then_some(()))).await
+    }
+
+    /// Waits until the child has exited, and reaps it.
+    pub(crate) async fn wait(&self) -> Result<Exit, WaitError> {
+        self.until(ProcessHandle::reap).await
+    }
+
+    /// Asks `look` whenever the child may have exited.
+    async fn until<T>(&self, look: impl Fn(&ProcessHandle) -> io::Result<Option<T>>) -> Result<T, WaitError> {
+        let failed = |error| WaitError::new(&self.name, "learn how it ended:", error);
+        loop {
+            if !self.process.is_held() {
+                // Reaped by another waiter, or by the reaper: the answer is there.
+                if let Some(answer) = look(&self.process).map_err(failed)? {
+                    return Ok(answer);
+                }
+            }
+            match self.waiter() {
+                Waiter::Reactor(fd) => match fd.readable().await {
+                    Ok(mut ready) => {
+                        if let Some(answer) = look(&self.process).map_err(failed)? {
+                            return Ok(answer);
+                        }
+                        // Dead, but not ours to reap yet: a debugger holds it.
+                        ready.clear_ready();
+                        self.watch_by_thread();
+                    }
+                    // That runtime is gone; another one polls us now.
+                    Err(_) => *self.watch() = Watch::None,
+                },
+                Waiter::Thread(mut done) => {
+                    // An error says that the thread has ended, which it does only when the child has.
+                    drop(done.wait_for(|done| *done).await);
+                    if let Some(answer) = look(&self.process).map_err(failed)? {
+                        return Ok(answer);
+                    }
+                    *self.watch() = Watch::None;
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiter(&self) -> Waiter {
+        let mut watch = self.watch();
+        let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
+        match &*watch {
+            Watch::Thread(done) => return Waiter::Thread(done.clone()),
+            // A runtime that nobody drives any more would never tell us.
+            Watch::Reactor(id, fd) if Some(*id) == runtime => return Waiter::Reactor(Arc::clone(fd)),
+            _ => {}
+        }
+        let fd = runtime.and_then(|id| Some((id, Arc::new(self.register()?))));
+        if let Some((id, fd)) = fd {
+            *watch = Watch::Reactor(id, Arc::clone(&fd));
+            return Waiter::Reactor(fd);
+        }
+        drop(watch);
+        Waiter::Thread(self.watch_by_thread())
+    }
+
+    /// Puts the pidfd into the reactor of the current runtime; `None` if there is none to be had.
+    fn register(&self) -> Option<AsyncFd<Pidfd>> {
+        self.process.pidfd()?;
+        let pidfd = Pidfd(self.process.clone());
+        // Tokio panics in a runtime without its I/O driver and has no way to ask beforehand.
+        #[expect(deprecated, reason = "the safe form: the process owns its pidfd, which never changes")]
+        let register = std::panic::AssertUnwindSafe(|| AsyncFd::with_interest(pidfd, Interest::READABLE));
+        std::panic::catch_unwind(register).ok()?.ok()
+    }
+
+    fn watch_by_thread(&self) -> watch::Receiver<bool> {
+        let mut watch = self.watch();
+        if let Watch::Thread(done) = &*watch {
+            return done.clone();
+        }
+        let (sender, done) = watch::channel(false);
+        let process = self.process.clone();
+        let body = move || {
+            // Whatever it says, the waiters look for themselves.
+            drop(process.wait_exited());
+            sender.send_replace(true);
+        };
+        // Without a thread the sender is dropped, and waiters look again at once: correct, if busy.
+        drop(std::thread::Builder::new().name("herder-wait".into()).stack_size(64 * 1024).spawn(body));
+        *watch = Watch::Thread(done.clone());
+        done
+    }
+
+    /// Sends a signal to everything that the strength in force reaches.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), SignalError> {
+        self.process
+            .signal_group(signal)
+            .map_err(|error| SignalError::new(&self.name, format_args!("send {signal} to"), error))
+    }
+
+    /// Kills everything that the strength in force reaches, and writes it down.
+    pub(crate) fn kill(&self) -> Result<(), SignalError> {
+        self.record().asked = Asked::Kill;
+        self.process.kill_all().map_err(|error| SignalError::new(&self.name, "kill", error))
+    }
+
+    pub(crate) fn attempt(&self, attempt: Attempt) {
+        tracing::debug!(name = &*self.name, pid = self.process.pid(), %attempt, "stopping");
+        self.record().attempts.push(attempt);
+    }
+
+    /// Takes one step of a ladder.
+    pub(crate) fn take(&self, step: Step) -> io::Result<()> {
+        match step {
+            Step::Signal(signal) => self.process.signal_group(signal),
+            Step::Kill => self.process.kill_all(),
+            _ => {
+                if let Some(stdin) = &self.stdin {
+                    stdin.close();
+                }
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Writing to a child.
+
+use std::io::{self, PipeWriter, Write};
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncWrite, Interest};
+
+use super::end::{End, blocking};
+
+/// Our end of the standard input of a child.
+///
+/// Closing it is the child's end of input: drop it, or shut it down. (With `tokio::process` only the drop closes.)
+/// A write to a child that has closed its end, or is gone, gives [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+///
+/// Write in one task and read the child's output in another, or let Herder feed it
+/// ([`Stdio::bytes`](crate::Stdio::bytes)): a child that waits for its output to be read does not read its input.
+#[derive(Debug)]
+pub struct ChildStdin(Arc<StdinCell>);
+
+/// The pipe, where the ladder of a termination can close it too, whoever holds the [`ChildStdin`].
+#[derive(Debug)]
+pub(crate) struct StdinCell(Mutex<Option<End<PipeWriter>>>);
+
+impl StdinCell {
+    fn lock(&self) -> MutexGuard<'_, Option<End<PipeWriter>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn close(&self) {
+        let pipe = self.lock().take();
+        drop(pipe);
+    }
+}
+
+impl ChildStdin {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        let end = End::new(fd.into(), Interest::WRITABLE);
+        Self(Arc::new(StdinCell(Mutex::new(Some(end)))))
+    }
+
+    pub(crate) fn cell(&self) -> Arc<StdinCell> {
+        Arc::clone(&self.0)
+    }
+
+    /// The descriptor, to be given to another child as its standard output, or used without Tokio: it blocks.
+    ///
+    /// # Errors
+    ///
+    /// If it was closed.
+    pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
+        let end = self.0.lock().take().ok_or(io::ErrorKind::BrokenPipe)?;
+        blocking(end.into_pipe()?.into())
+    }
+}
+
+impl Drop for ChildStdin {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// # Cancel safety
+///
+/// A write that is cancelled has written nothing; `write_all`, as with any writer, may have written a part.
+impl AsyncWrite for ChildStdin {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut *self.0.lock() {
+            Some(end) => end.poll_io(context, |mut pipe| pipe.write(bytes)),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.close();
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,225 @@
+//! From a command to a request for the engine: checks, and pipes. Nothing is started here.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use herder_sys::{FdSource, LaunchError, Signal, SpawnRequest, SpawnStep, Strings};
+
+use super::program::{Diagnosis, candidates, diagnose};
+use super::{Command, Stdio, StdioKind, limits};
+use crate::contain;
+use crate::error::{SpawnError, SpawnErrorKind};
+
+/// What streams are that the command does not say anything about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Defaults {
+    /// Inherited.
+    Inherit,
+    /// Standard input is null, output is captured.
+    Capture,
+}
+
+/// A checked command.
+pub(crate) struct Lowered {
+    pub(crate) request: SpawnRequest,
+    /// Standard input, output, error: which are pipes, and what the first is fed.
+    pub(crate) streams: [StdioKind; 3],
+    pub(crate) name: Arc<str>,
+}
+
+/// Checks a command and turns it into a request, without the standard streams that need pipes.
+pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, SpawnError> {
+    let name = command.display_name();
+    let invalid = |detail: String| {
+        SpawnError::new(&name, SpawnErrorKind::InvalidInput, detail, io::ErrorKind::InvalidInput.into())
+    };
+    let own_path = std::env::var_os("PATH");
+    let files = candidates(&command.program, command.env.path(own_path.as_deref()))
+        .map_err(|error| invalid(error.to_string()))?;
+    // A copy of ours even if nothing was edited: another thread may change it while the child reads it.
+    let inherited: Vec<_> = std::env::vars_os().collect();
+    let variables = if command.env.is_unedited() {
+        inherited
+    } else {
+        command.env.resolve(inherited).map_err(|error| invalid(error.to_string()))?.unwrap_or_default()
+    };
+    let arg0 = command.unix.arg0.as_ref().unwrap_or(&command.program);
+    let argv = || std::iter::once(arg0).chain(&command.args).map(OsString::as_os_str);
+    check_sizes(command, &files, argv(), &variables, &name)?;
+
+    let nul = |_| invalid("an argument, the program or the directory has a NUL byte in it".into());
+    let mut request = SpawnRequest::new(
+        strings(files.iter().map(|file| [file.as_os_str()])).map_err(nul)?,
+        strings(argv().map(|arg| [arg])).map_err(nul)?,
+    );
+    let equals = OsStr::new("=");
+    request.env = Some(
+        strings(variables.iter().map(|(key, value)| [key.as_os_str(), equals, value.as_os_str()]))
+            .map_err(nul)?,
+    );
+    if let Some(dir) = &command.current_dir {
+        if dir.as_os_str().as_encoded_bytes().contains(&0) {
+            return Err(nul(io::ErrorKind::InvalidInput.into()));
+        }
+        request.cwd = Some(dir.clone().into());
+    }
+    copy_settings(command, &mut request);
+
+    let streams = [
+        stream(command.stdin.as_ref(), defaults, StdioKind::Null),
+        stream(command.stdout.as_ref(), defaults, StdioKind::Piped),
+        stream(command.stderr.as_ref(), defaults, StdioKind::Piped),
+    ];
+    check_streams(&streams).map_err(invalid)?;
+    // A pipeline of our own would have its terminal on another stream: the input is what a terminal guards.
+    let stdin = io::stdin();
+    let terminal = matches!(streams[0], StdioKind::Inherit)
+        && stdin.is_terminal()
+        && herder_sys::foreground_terminal(stdin.as_fd());
+    (request.group, _) = contain::choose(command.containment, command.unix.group, terminal);
+    Ok(Lowered { request, streams, name })
+}
+
+fn copy_settings(command: &Command, request: &mut SpawnRequest) {
+    let unix = &command.unix;
+    request.uid = unix.uid;
+    request.gid = unix.gid;
+    request.groups.clone_from(&unix.groups);
+    request.umask = unix.umask;
+    request.nice = unix.nice;
+    request.affinity.clone_from(&unix.affinity);
+    request.rlimits.clone_from(&unix.rlimits);
+    request.inherit_fds = unix.inherit_fds;
+    request.inherit_signal_mask = unix.inherit_signal_mask;
+    request.reset_ignored_signals = unix.reset_ignored_signals;
+    request.pre_exec.clone_from(&unix.pre_exec);
+    request.die_with_owner = command.die_with_owner.then_some(Signal::KILL);
+    request.fds = unix.fds.iter().map(|(fd, source)| (*fd, FdSource::Fd(Arc::clone(source)))).collect();
+}
+
+fn strings<'a, const N: usize>(list: impl Iterator<Item = [&'a OsStr; N]>) -> io::Result<Strings> {
+    let mut strings = Strings::new();
+    for parts in list {
+        strings.push(&parts)?;
+    }
+    Ok(strings)
+}
+
+fn stream(asked: Option<&Stdio>, defaults: Defaults, captured: StdioKind) -> StdioKind {
+    match (asked, defaults) {
+        (Some(Stdio(kind)), _) => kind.clone(),
+        (None, Defaults::Inherit) => StdioKind::Inherit,
+        (None, Defaults::Capture) => captured,
+    }
+}
+
+fn check_streams([stdin, stdout, stderr]: &[StdioKind; 3]) -> Result<(), String> {
+    let feeds = |kind: &StdioKind| matches!(kind, StdioKind::Bytes(_) | StdioKind::Reader(_));
+    if feeds(stdout) || feeds(stderr) {
+        return Err("bytes and readers are for standard input".into());
+    }
+    if matches!(stdin, StdioKind::ToStdout) || matches!(stdout, StdioKind::ToStdout) {
+        return Err("only standard error can go where standard output goes".into());
+    }
+    Ok(())
+}
+
+fn check_sizes<'a>(
+    command: &Command,
+    files: &[PathBuf],
+    argv: impl Iterator<Item = &'a OsStr>,
+    variables: &'a [(OsString, OsString)],
+    name: &str,
+) -> Result<(), SpawnError> {
+    let longest = files.iter().map(|file| file.as_os_str()).max_by_key(|file| file.len());
+    let stack = command
+        .unix
+        .rlimits
+        .iter()
+        .rev()
+        .find(|(resource, ..)| *resource == herder_sys::Resource::Stack)
+        .map_or_else(herder_sys::stack_limit, |(_, soft, _)| Some(*soft));
+    let variables = variables.iter().map(|(key, value)| (key.as_os_str(), value.as_os_str()));
+    limits::check(longest.unwrap_or_default(), argv, variables, stack).map_err(|error| {
+        let source = io::ErrorKind::ArgumentListTooLong.into();
+        SpawnError::new(name, SpawnErrorKind::ArgumentsTooLong, error, source)
+    })
+}
+
+/// What a failed step of the engine means for this command. Looks at files, so it may block.
+pub(crate) fn setup_error(command: &Command, failure: LaunchError) -> SpawnError {
+    let name = command.display_name();
+    let source = failure.io();
+    let (kind, detail) = match failure.step {
+        SpawnStep::Exec => exec_error(command, &failure),
+        SpawnStep::Chdir => {
+            let dir = command.current_dir.clone().unwrap_or_default();
+            let missing = source.kind() == io::ErrorKind::NotFound;
+            let what = if missing { "does not exist" } else { "can't be entered" };
+            (SpawnErrorKind::CurrentDir, format!("the working directory {} {what}: {source}", dir.display()))
+        }
+        SpawnStep::Prepare | SpawnStep::Clone => {
+            let kind = match source.raw_os_error() {
+                Some(EINVAL) => SpawnErrorKind::InvalidInput,
+                _ => SpawnErrorKind::OutOfResources,
+            };
+            (kind, format!("no process could be made: {source}"))
+        }
+        SpawnStep::Stalled => {
+            let detail = format!("it was stopped or frozen before it could begin, for {STALL_LIMIT:?}");
+            (SpawnErrorKind::Stalled, detail)
+        }
+        step => (SpawnErrorKind::Setup, format!("{}: {source}", describe(step))),
+    };
+    SpawnError::new(&name, kind, detail, source).at(failure.step)
+}
+
+const EINVAL: i32 = 22;
+
+/// How long a child may take from its birth to the end of its `execve` before it is given up and killed.
+pub(crate) const STALL_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
+
+fn describe(step: SpawnStep) -> &'static str {
+    match step {
+        SpawnStep::Session => "it can't begin a session",
+        SpawnStep::Group => "it can't join the process group",
+        SpawnStep::Nice => "its niceness can't be set",
+        SpawnStep::Affinity => "its processors can't be set",
+        SpawnStep::Fds => "its descriptors can't be put in place",
+        SpawnStep::CloseFds => "other descriptors can't be closed",
+        SpawnStep::Limits => "its resource limits can't be set",
+        SpawnStep::Groups => "its supplementary groups can't be set",
+        SpawnStep::Gid => "its group can't be set",
+        SpawnStep::Uid => "its user can't be set",
+        SpawnStep::DieWithOwner => "it can't be made to die with its owner",
+        SpawnStep::PreExec => "the code to run before the program failed",
+        _ => "its signals can't be reset",
+    }
+}
+
+fn exec_error(command: &Command, failure: &LaunchError) -> (SpawnErrorKind, String) {
+    let source = failure.io();
+    let own_path = std::env::var_os("PATH");
+    let path = command.env.path(own_path.as_deref());
+    let files = candidates(&command.program, path).unwrap_or_default();
+    let diagnosis = diagnose(failure.errno, &files, command.current_dir.as_deref());
+    let kind = match &diagnosis {
+        Diagnosis::ProgramNotFound { .. } => SpawnErrorKind::ProgramNotFound,
+        Diagnosis::NotExecutable { .. } => SpawnErrorKind::NotExecutable,
+        Diagnosis::InterpreterNotFound { .. } => SpawnErrorKind::InterpreterNotFound,
+        Diagnosis::Unexplained => match source.kind() {
+            io::ErrorKind::ArgumentListTooLong => SpawnErrorKind::ArgumentsTooLong,
+            io::ErrorKind::NotFound => SpawnErrorKind::ProgramNotFound,
+            io::ErrorKind::PermissionDenied => SpawnErrorKind::NotExecutable,
+            _ => SpawnErrorKind::Other,
+        },
+    };
+    let detail = match diagnosis {
+        Diagnosis::Unexplained => format!("{diagnosis}: {source}"),
+        _ => diagnosis.to_string(),
+    };
+    (kind, detail)
+}

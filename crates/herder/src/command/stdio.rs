@@ -1,0 +1,134 @@
+//! Where a stream of a child goes.
+
+use std::fmt;
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use tokio::io::AsyncRead;
+
+/// Where a child's standard input comes from, or where its output goes.
+///
+/// As in `std`, and more: what a child is fed can be given as [bytes](Self::bytes) or a [reader](Self::reader), and
+/// standard error can go [where standard output goes](Self::to_stdout). A value may be cloned, and a command with it
+/// be run many times.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use herder::{Command, Stdio};
+///
+/// let sorted = Command::new("sort").stdin(Stdio::bytes("b\na\n")).read().await?;
+/// assert_eq!(sorted, "a\nb");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Stdio(pub(crate) Kind);
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Inherit,
+    Null,
+    Piped,
+    Fd(Arc<OwnedFd>),
+    Bytes(Bytes),
+    Reader(Arc<Mutex<Option<SharedReader>>>),
+    ToStdout,
+}
+
+pub(crate) type SharedReader = Pin<Box<dyn AsyncRead + Send>>;
+
+impl Stdio {
+    /// The child shares our stream.
+    #[must_use]
+    pub fn inherit() -> Self {
+        Self(Kind::Inherit)
+    }
+
+    /// The null device: end of file at once, and output that is thrown away.
+    #[must_use]
+    pub fn null() -> Self {
+        Self(Kind::Null)
+    }
+
+    /// A new pipe, whose other end is [`Child::stdin`](crate::Child::stdin), `stdout` or `stderr`.
+    #[must_use]
+    pub fn piped() -> Self {
+        Self(Kind::Piped)
+    }
+
+    /// Standard input only: these bytes and then the end of input. A child that does not read them all, or none,
+    /// does no harm.
+    #[must_use]
+    pub fn bytes(bytes: impl Into<Bytes>) -> Self {
+        Self(Kind::Bytes(bytes.into()))
+    }
+
+    /// Standard input only: what `reader` gives, until its end. It is read as fast as the child takes it.
+    ///
+    /// Good for one child: a second one that is started from the same command, or a clone of it, gets an error.
+    #[must_use]
+    pub fn reader(reader: impl AsyncRead + Send + 'static) -> Self {
+        Self(Kind::Reader(Arc::new(Mutex::new(Some(Box::pin(reader))))))
+    }
+
+    /// Standard error only: wherever standard output goes. Both then are one stream, whose order is exact.
+    #[must_use]
+    pub fn to_stdout() -> Self {
+        Self(Kind::ToStdout)
+    }
+}
+
+impl From<OwnedFd> for Stdio {
+    fn from(fd: OwnedFd) -> Self {
+        Self(Kind::Fd(Arc::new(fd)))
+    }
+}
+
+/// The child writes to the file itself, or reads it: nothing passes through our memory.
+impl From<File> for Stdio {
+    fn from(file: File) -> Self {
+        OwnedFd::from(file).into()
+    }
+}
+
+impl From<std::io::PipeReader> for Stdio {
+    fn from(pipe: std::io::PipeReader) -> Self {
+        OwnedFd::from(pipe).into()
+    }
+}
+
+impl From<std::io::PipeWriter> for Stdio {
+    fn from(pipe: std::io::PipeWriter) -> Self {
+        OwnedFd::from(pipe).into()
+    }
+}
+
+impl From<std::io::Stdout> for Stdio {
+    /// Our standard output, whatever it is when the child is started.
+    fn from(_: std::io::Stdout) -> Self {
+        Self(Kind::Inherit)
+    }
+}
+
+impl From<std::io::Stderr> for Stdio {
+    /// Our standard error, whatever it is when the child is started.
+    fn from(_: std::io::Stderr) -> Self {
+        Self(Kind::Inherit)
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inherit => f.write_str("inherit"),
+            Self::Null => f.write_str("null"),
+            Self::Piped => f.write_str("piped"),
+            Self::Fd(fd) => write!(f, "fd {}", RawFd::from(fd.as_raw_fd())),
+            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Reader(_) => f.write_str("reader"),
+            Self::ToStdout => f.write_str("to stdout"),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Reads one stream to its end: into the bounds of a capture, a file, and a writer.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt;
+
+use super::{Tee, not_captured};
+use crate::child::{ChildStderr, ChildStdout};
+use crate::output::{Capture, Collector, OutputEnd, Spill, StreamReport};
+
+/// Bytes read at once: what a pipe holds by default.
+const CHUNK: usize = 64 * 1024;
+
+/// What a pipe can hold at most without privileges (`/proc/sys/fs/pipe-max-size`): more than that, read after the
+/// exit, is not only the child's.
+const PIPE_MAX: u64 = 1024 * 1024;
+
+/// What happened on the streams of a child, for the timers of the join.
+#[derive(Debug, Default)]
+pub(super) struct Activity(Mutex<State>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    last: Option<Instant>,
+    delivering: u32,
+    exited: bool,
+    after_exit: u64,
+}
+
+impl Activity {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When a byte came last.
+    pub(super) fn last(&self) -> Option<Instant> {
+        self.state().last
+    }
+
+    /// Whether a chunk is on its way to a file or a writer.
+    pub(super) fn is_delivering(&self) -> bool {
+        self.state().delivering > 0
+    }
+
+    pub(super) fn after_exit(&self) {
+        self.state().exited = true;
+    }
+
+    /// Whether more was read after the exit than the child can have left behind.
+    pub(super) fn is_past_exit(&self) -> bool {
+        self.state().after_exit > 2 * PIPE_MAX
+    }
+
+    fn read(&self, count: usize) {
+        let mut state = self.state();
+        state.last = Some(Instant::now());
+        if state.exited {
+            state.after_exit += count as u64;
+        }
+    }
+
+    fn delivering(&self) -> Delivering<'_> {
+        self.state().delivering += 1;
+        Delivering(self)
+    }
+}
+
+struct Delivering<'a>(&'a Activity);
+
+impl Drop for Delivering<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.delivering -= 1;
+        state.last = Some(Instant::now());
+    }
+}
+
+/// Either output stream.
+pub(super) enum Source {
+    Stdout(ChildStdout),
+    Stderr(ChildStderr),
+}
+
+impl From<ChildStdout> for Source {
+    fn from(stream: ChildStdout) -> Self {
+        Self::Stdout(stream)
+    }
+}
+
+impl From<ChildStderr> for Source {
+    fn from(stream: ChildStderr) -> Self {
+        Self::Stderr(stream)
+    }
+}
+
+impl Source {
+    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Stdout(stream) => stream.poll_read_slice(context, buffer),
+            Self::Stderr(stream) => stream.poll_read_slice(context, buffer),
+        }
+    }
+}
+
+/// One stream on its way into the report. What was read is kept here, whenever the reading is given up.
+pub(super) struct Drain<'a> {
+    source: Option<Source>,
+    piped: bool,
+    collector: Collector,
+    spill: Option<Spill>,
+    tee: Option<Tee<'a>>,
+    end: OutputEnd,
+}
+
+impl<'a> Drain<'a> {
+    pub(super) fn new(
+        source: Option<Source>,
+        capture: &Capture,
+        spill: Option<Spill>,
+        tee: Option<Tee<'a>>,
+    ) -> Self {
+        let piped = source.is_some();
+        Self { source, piped, collector: Collector::new(capture), spill, tee, end: OutputEnd::StillHeld }
+    }
+
+    /// Reads until the end of the stream.
+    pub(super) async fn run(&mut self, activity: &Activity) {
+        let mut buffer = Vec::new();
+        while let Some(source) = &mut self.source {
+            if buffer.is_empty() {
+                buffer.resize(CHUNK, 0);
+            }
+            match std::future::poll_fn(|context| source.poll_read(context, &mut buffer)).await {
+                Ok(0) => return self.close(OutputEnd::Eof),
+                Ok(count) => {
+                    activity.read(count);
+                    if let Err(error) = self.deliver(&buffer[..count], activity).await {
+                        return self.close(OutputEnd::failed(&error));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.close(OutputEnd::failed(&error)),
+            }
+        }
+    }
+
+    async fn deliver(&mut self, chunk: &[u8], activity: &Activity) -> io::Result<()> {
+        self.collector.push(chunk);
+        if self.spill.is_none() && self.tee.is_none() {
+            return Ok(());
+        }
+        let _delivering = activity.delivering();
+        if let Some(spill) = &mut self.spill {
+            spill.push(Bytes::copy_from_slice(chunk)).await;
+        }
+        if let Some(tee) = &mut self.tee {
+            tee.write_all(chunk).await?;
+            tee.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Closes our end: a writer that is still there gets `EPIPE`.
+    fn close(&mut self, end: OutputEnd) {
+        self.end = end;
+        self.source = None;
+    }
+
+    /// What was kept, and the report. A disk that hangs is waited for as long as `grace`.
+    pub(super) async fn finish(mut self, grace: Duration) -> (Vec<u8>, StreamReport) {
+        if !self.piped {
+            return not_captured();
+        }
+        let spill = match &mut self.spill {
+            Some(spill) => {
+                let patience = grace.max(Duration::from_secs(10));
+                let finished = tokio::time::timeout(patience, spill.finish()).await.ok();
+                Some(finished.unwrap_or_else(|| spill.report()))
+            }
+            None => None,
+        };
+        let (bytes, captured) = self.collector.finish();
+        (bytes, StreamReport::new(captured, self.end, spill))
+    }
+}

@@ -1,0 +1,341 @@
+//! The join: exit, then the end of output or the drain limit, then the report.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWrite;
+use tokio::sync::Notify;
+
+use crate::child::{Asked, Child, Feeding, Shared};
+use crate::command::{Command, Defaults, setup_error};
+use crate::error::{SpawnError, SpawnErrorKind};
+use crate::output::{Capture, OutputEnd, Spill, StreamReport};
+use crate::report::{Cause, Details, Report, RunError};
+use crate::terminate::{Termination, drive};
+
+mod clock;
+mod drain;
+
+use clock::{Clock, Limit};
+use drain::{Activity, Drain};
+
+/// A writer that gets the bytes of a stream as they come.
+pub type Tee<'a> = &'a mut (dyn AsyncWrite + Send + Unpin);
+
+impl Command {
+    /// Runs the program to its end with standard streams inherited, and gives its status.
+    ///
+    /// Streams that are piped are read, within the bounds of [`capture`](Self::capture), and forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] if it can't be started or its end not be learnt.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the child is ended.
+    pub async fn status(&self) -> Result<ExitStatus, RunError> {
+        Ok(self.run().await?.status)
+    }
+
+    /// Runs the program to its end and captures its output, within the bounds of [`capture`](Self::capture).
+    ///
+    /// Streams that the command does not set: standard input is null, output and error are captured. It is over when
+    /// the child has exited and its output has ended; a descendant that keeps a stream open is not waited for longer
+    /// than [`drain_grace`](Self::drain_grace), and the report says so.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] if it can't be started or its end not be learnt. An exit code other than 0 is no error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the child is ended, and what was read is lost. [`timeout`](Self::timeout) keeps it.
+    pub async fn output(&self) -> Result<Report, RunError> {
+        self.see_through(Defaults::Capture).await
+    }
+
+    /// Runs the program to its end, with streams as the command sets them and inherited where it does not; captures
+    /// those that are piped.
+    ///
+    /// # Errors
+    ///
+    /// As [`output`](Self::output).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`output`](Self::output).
+    pub async fn run(&self) -> Result<Report, RunError> {
+        self.see_through(Defaults::Inherit).await
+    }
+
+    /// Runs the program, requires that it succeeds, and gives its output as text, without line ends at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] if it can't be started, does not end by itself with code 0, or if its output is not complete or
+    /// not UTF-8. The error has the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`output`](Self::output).
+    pub async fn read(&self) -> Result<String, RunError> {
+        let mut report = self.output().await?.checked()?;
+        let stdout = report.stdout_report();
+        if stdout.is_truncated() || matches!(stdout.end(), OutputEnd::Failed { .. }) {
+            return Err(RunError::truncated(report));
+        }
+        match String::from_utf8(std::mem::take(&mut report.stdout)) {
+            Ok(mut text) => {
+                text.truncate(text.trim_end_matches(['\r', '\n']).len());
+                Ok(text)
+            }
+            Err(error) => {
+                report.stdout = error.into_bytes();
+                Err(RunError::not_text(report))
+            }
+        }
+    }
+
+    async fn see_through(&self, defaults: Defaults) -> Result<Report, RunError> {
+        // Made before the child: an existing file, or a full disk, should cost nothing.
+        let spills = Spills::create(&self.capture, &self.display_name())?;
+        let child = self.begin(defaults).await?;
+        match join(child, spills, [None, None]).await? {
+            Ok(report) => Ok(report),
+            Err(failure) => Err(setup_error(self, failure).into()),
+        }
+    }
+}
+
+impl Child {
+    /// Waits until the child has exited and its output has ended, and gives the report: what
+    /// [`Command::output`](crate::Command::output) does, with the limits of the command it was started from.
+    ///
+    /// Standard input is closed first, if it is still here. Streams that were taken are not read.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] if its end can't be learnt, or a file for the whole output not be made.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the child is ended.
+    pub async fn wait_with_output(self) -> Result<Report, RunError> {
+        self.wait_with_tee(None, None).await
+    }
+
+    /// As [`wait_with_output`](Self::wait_with_output), and passes the bytes of its streams on as they come.
+    ///
+    /// A writer that is slow holds the child back. One that fails ends the reading of that stream, so that the child
+    /// gets `EPIPE` as it would without us in between; the report says so.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_with_output`](Self::wait_with_output).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`wait_with_output`](Self::wait_with_output).
+    pub async fn wait_with_tee<'a>(
+        self,
+        stdout: Option<Tee<'a>>,
+        stderr: Option<Tee<'a>>,
+    ) -> Result<Report, RunError> {
+        let spills = Spills::create(&self.settings.capture, self.name())?;
+        match join(self, spills, [stdout, stderr]).await? {
+            Ok(report) => Ok(report),
+            // A child that was handed out has been seen to run.
+            Err(failure) => Err(SpawnError::new("", SpawnErrorKind::Other, "", failure.io()).into()),
+        }
+    }
+}
+
+/// Files for the whole output of a child.
+struct Spills([Option<Spill>; 2]);
+
+impl Spills {
+    fn create(capture: &Capture, name: &str) -> Result<Self, SpawnError> {
+        let create = |stream| {
+            let Some(path) = capture.spill_path(stream) else { return Ok(None) };
+            Spill::create(path.clone()).map(Some).map_err(|error| {
+                let detail = format!("the file {} for its {stream} can't be made: {error}", path.display());
+                SpawnError::new(name, SpawnErrorKind::Spill, detail, error)
+            })
+        };
+        Ok(Self([create("stdout")?, create("stderr")?]))
+    }
+}
+
+type Joined = Result<Report, herder_sys::LaunchError>;
+
+/// How long a child that exits soon is looked at before its pipes are: most outputs are small, and can be read whole
+/// after the exit, without waiting for them in the reactor.
+const EXIT_FIRST: Duration = Duration::from_millis(2);
+
+async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> Result<Joined, RunError> {
+    drop(child.stdin.take());
+    let settings = child.settings.clone();
+    let shared = std::sync::Arc::clone(&child.shared);
+    let Spills([out_spill, err_spill]) = spills;
+    let [out_tee, err_tee] = tees;
+    let activity = Activity::default();
+    let mut out = Drain::new(child.stdout.take().map(Into::into), &settings.capture, out_spill, out_tee);
+    let mut err = Drain::new(child.stderr.take().map(Into::into), &settings.capture, err_spill, err_tee);
+    let clock = Clock::new(child.started.instant, settings.timeout, settings.idle_timeout);
+    let mut stdin_error = None;
+
+    let (cause, exited_at) = {
+        let drains = async {
+            tokio::join!(out.run(&activity), err.run(&activity));
+        };
+        let feed = feed(&mut child.feed, &mut stdin_error);
+        let work = std::pin::pin!(async {
+            tokio::join!(drains, feed);
+        });
+        let mut work = Work { future: work, done: false };
+        let limit = until_exit(&shared, &settings.termination, &clock, &activity, &mut work).await?;
+        let exited_at = Instant::now();
+        activity.after_exit();
+        drain_rest(settings.drain_grace, &activity, &mut work).await;
+        (limit, exited_at)
+    };
+
+    let exit = shared.wait().await?;
+    if let Some(Err(failure)) = child.launch.as_ref().and_then(herder_sys::Launch::outcome) {
+        return Ok(Err(failure));
+    }
+    let drained = exited_at.elapsed();
+    let (stdout, stdout_report) = out.finish(settings.drain_grace).await;
+    let (stderr, stderr_report) = err.finish(settings.drain_grace).await;
+    let mut record = shared.record();
+    let details = Details {
+        name: std::sync::Arc::clone(&shared.name),
+        pid: shared.process.pid().unsigned_abs(),
+        cause: cause_of(cause, record.asked, exit.status),
+        stdout: stdout_report,
+        stderr: stderr_report,
+        stdin_error,
+        attempts: std::mem::take(&mut record.attempts),
+        usage: exit.usage,
+        started: child.started.at,
+        elapsed: exited_at.saturating_duration_since(child.started.instant),
+        drained,
+    };
+    drop(record);
+    tracing::debug!(name = &*details.name, pid = details.pid, cause = %details.cause, "ended");
+    Ok(Ok(Report { status: exit.status, stdout, stderr, details: Box::new(details) }))
+}
+
+fn cause_of(limit: Option<Limit>, asked: Asked, status: ExitStatus) -> Cause {
+    match (limit, asked) {
+        (Some(Limit::Wall), _) => Cause::TimedOut,
+        (Some(Limit::Idle), _) => Cause::Idle,
+        (None, Asked::Terminate) => Cause::Terminated,
+        (None, Asked::Kill) => Cause::Killed,
+        (None, Asked::Nothing) if status.code().is_none() => Cause::Signaled,
+        (None, Asked::Nothing) => Cause::Exited,
+    }
+}
+
+async fn feed(feeding: &mut Feeding, error: &mut Option<(std::io::ErrorKind, String)>) {
+    let result = match std::mem::replace(feeding, Feeding::Nobody) {
+        Feeding::Nobody => Ok(()),
+        Feeding::Waiting(feed) => feed.run().await,
+        Feeding::Task(mut task) => {
+            // Left where a cancelled join still aborts it.
+            let result = (&mut task).await;
+            result.unwrap_or(Ok(()))
+        }
+    };
+    *error = result.err().map(|error| (error.kind(), error.to_string()));
+}
+
+/// Feeding and reading, as one future that is driven in two phases: before the exit and after it.
+struct Work<'a, F> {
+    future: Pin<&'a mut F>,
+    done: bool,
+}
+
+impl<F: Future<Output = ()>> Work<'_, F> {
+    /// Goes on with it; may be cancelled and called again until it is done.
+    async fn advance(&mut self) {
+        self.future.as_mut().await;
+        self.done = true;
+    }
+}
+
+/// Works until the child has exited; ends it when a limit is reached. Gives that limit.
+async fn until_exit(
+    shared: &Shared,
+    policy: &Termination,
+    clock: &Clock,
+    activity: &Activity,
+    work: &mut Work<'_, impl Future<Output = ()>>,
+) -> Result<Option<Limit>, RunError> {
+    let mut exited = std::pin::pin!(shared.exited());
+    let mut limit = None;
+    let hurry = Notify::new();
+    let mut ladder = std::pin::pin!(drive(
+        policy,
+        std::future::pending(),
+        &hurry,
+        |step| shared.take(step),
+        |attempt| shared.attempt(attempt)
+    ));
+    tokio::select! {
+        biased;
+        exit = &mut exited => return exit.map(|()| None).map_err(Into::into),
+        () = tokio::time::sleep(EXIT_FIRST.min(clock.shortest())) => {}
+    }
+    loop {
+        let deadline = clock.next(activity.last());
+        tokio::select! {
+            biased;
+            exit = &mut exited => return exit.map(|()| limit).map_err(Into::into),
+            () = work.advance(), if !work.done => {}
+            () = &mut ladder, if limit.is_some() => {}
+            () = sleep_until(deadline), if limit.is_none() && deadline.is_some() => {
+                limit = clock.reached(activity.last(), Instant::now());
+            }
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// After the exit: reads on until the streams end, or nothing came for the grace period, or a descendant has kept
+/// them busy for too long.
+async fn drain_rest(grace: Duration, activity: &Activity, work: &mut Work<'_, impl Future<Output = ()>>) {
+    let exited = Instant::now();
+    while !work.done {
+        let wake = activity.last().map_or(exited, |last| last.max(exited)) + grace;
+        tokio::select! {
+            biased;
+            () = work.advance() => return,
+            () = tokio::time::sleep_until(wake.into()) => {}
+        }
+        let now = Instant::now();
+        let quiet = activity.last().is_none_or(|last| now.saturating_duration_since(last) >= grace);
+        let long = now.saturating_duration_since(exited) >= grace.saturating_mul(10);
+        if activity.is_delivering() {
+            // The reader behind a tee is slow; what the child wrote is not given up for that.
+            continue;
+        }
+        if quiet || (long && activity.is_past_exit()) {
+            return;
+        }
+    }
+}
+
+/// The report on a stream that was not piped.
+fn not_captured() -> (Vec<u8>, StreamReport) {
+    (Vec::new(), StreamReport::not_captured())
+}

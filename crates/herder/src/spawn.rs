@@ -1,0 +1,207 @@
+//! The fork: where a command, its containment and the engine meet, and a child comes out.
+
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use herder_sys::{FdSource, LaunchError, Process, SpawnRequest, SpawnStep, Spawned};
+use tokio::runtime::Handle;
+
+use crate::child::{Child, ChildStderr, ChildStdin, ChildStdout, Ends, Food, Settings, Started, TakenFood};
+use crate::command::{Command, Defaults, Lowered, STALL_LIMIT, StdioKind, lower, setup_error};
+use crate::error::{SpawnError, SpawnErrorKind};
+
+impl Command {
+    /// Starts the program and returns when it runs, or could not be started: synchronous in form, as in `std`.
+    ///
+    /// The calling thread sleeps for some 20 to 100 microseconds, and more on a busy machine, as it does in `std`
+    /// and Tokio; [`spawn_async`](Self::spawn_async) lets other tasks run meanwhile. Works outside of a runtime too.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError`], and nothing was started, or what was is gone again. A child that is stopped or frozen before
+    /// it begins is given up, and killed, after 10 seconds.
+    pub fn spawn(&self) -> Result<Child, SpawnError> {
+        let (prepared, request) = prepare(self, Defaults::Inherit)?;
+        let spawned = if must_hop(&request) {
+            let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+            let send = move |result| drop(sender.send(result));
+            match herder_sys::spawn_on_thread(request, send) {
+                Ok(()) => receiver.recv().unwrap_or(Err(gone())),
+                Err(failure) => Err(failure),
+            }
+        } else {
+            herder_sys::spawn(request)
+        };
+        let Spawned { process, launch, .. } = spawned.map_err(|failure| setup_error(self, failure))?;
+        let outcome = launch.wait(STALL_LIMIT);
+        confirm(self, &process, outcome)?;
+        let mut child = prepared.into_child(self, process, launch);
+        child.launch = None;
+        child.start_feeding();
+        Ok(child)
+    }
+
+    /// Starts the program and returns when it runs, or could not be started. No thread of the runtime sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the child is ended, if there was one already.
+    pub async fn spawn_async(&self) -> Result<Child, SpawnError> {
+        let mut child = self.begin(Defaults::Inherit).await?;
+        if let Some(launch) = child.launch.take() {
+            let outcome = match launch.outcome() {
+                Some(outcome) => Some(outcome),
+                None if Handle::try_current().is_ok() => {
+                    let wait = tokio::task::spawn_blocking(move || launch.wait(STALL_LIMIT));
+                    wait.await.unwrap_or(None)
+                }
+                None => launch.wait(STALL_LIMIT),
+            };
+            confirm(self, &child.process, outcome)?;
+        }
+        child.start_feeding();
+        Ok(child)
+    }
+
+    /// Starts the program and returns at once: whether it could be executed is known when it has exited at the
+    /// latest, and stands in `launch`. Feeding has not begun.
+    pub(crate) async fn begin(&self, defaults: Defaults) -> Result<Child, SpawnError> {
+        let (prepared, request) = prepare(self, defaults)?;
+        let spawned = if must_hop(&request) {
+            let (sender, receiver) = tokio::sync::oneshot::channel();
+            // Cancelled meanwhile, nobody takes the child, and the drop ends it.
+            let send = move |result| drop(sender.send(result));
+            match herder_sys::spawn_on_thread(request, send) {
+                Ok(()) => receiver.await.unwrap_or(Err(gone())),
+                Err(failure) => Err(failure),
+            }
+        } else {
+            herder_sys::spawn(request)
+        };
+        let Spawned { process, launch, .. } = spawned.map_err(|failure| setup_error(self, failure))?;
+        Ok(prepared.into_child(self, process, launch))
+    }
+}
+
+/// The parent-death signal follows the end of the thread that made the child, so only a thread that lives as long as
+/// the program may make it.
+fn must_hop(request: &SpawnRequest) -> bool {
+    request.die_with_owner.is_some() && !herder_sys::is_permanent_thread()
+}
+
+/// The thread that never ends has ended: not to be expected.
+fn gone() -> LaunchError {
+    LaunchError::new(SpawnStep::Prepare, EAGAIN)
+}
+
+const EAGAIN: i32 = 11;
+
+fn confirm(
+    command: &Command,
+    process: &Process,
+    outcome: Option<Result<(), LaunchError>>,
+) -> Result<(), SpawnError> {
+    match outcome {
+        Some(Ok(())) => {
+            tracing::debug!(name = &*command.display_name(), pid = process.pid(), "spawned");
+            Ok(())
+        }
+        Some(Err(failure)) => Err(setup_error(command, failure)),
+        None => Err(setup_error(command, LaunchError::new(SpawnStep::Stalled, ETIMEDOUT))),
+    }
+}
+
+const ETIMEDOUT: i32 = 110;
+
+/// All that is ready before there is a child.
+struct Prepared {
+    name: Arc<str>,
+    ends: Ends,
+    started: Started,
+}
+
+impl Prepared {
+    fn into_child(self, command: &Command, mut process: Process, launch: herder_sys::Launch) -> Child {
+        process.set_keep_survivors(command.keep_survivors);
+        process.set_release(!command.kill_on_drop);
+        let settings = Settings {
+            timeout: command.timeout,
+            idle_timeout: command.idle_timeout,
+            drain_grace: command.drain_grace,
+            termination: command.termination.clone(),
+            capture: command.capture.clone(),
+        };
+        Child::new(self.name, process, launch, self.ends, settings, self.started)
+    }
+}
+
+fn prepare(command: &Command, defaults: Defaults) -> Result<(Prepared, SpawnRequest), SpawnError> {
+    let started = Started { at: SystemTime::now(), instant: Instant::now() };
+    let Lowered { mut request, streams, name } = lower(command, defaults)?;
+    let food = take_food(&streams[0], &name)?;
+    let mut ends = Ends { food, ..Ends::default() };
+    let mut wire = Wiring { name: &name, fds: Vec::with_capacity(3 + request.fds.len()) };
+    for (target, kind) in (0..).zip(&streams) {
+        let Some(ours) = wire.stream(target, kind)? else { continue };
+        match target {
+            0 => ends.stdin = Some(ChildStdin::new(ours)),
+            1 => ends.stdout = Some(ChildStdout::new(ours)),
+            _ => ends.stderr = Some(ChildStderr::new(ours)),
+        }
+    }
+    wire.fds.append(&mut request.fds);
+    request.fds = wire.fds;
+    Ok((Prepared { name, ends, started }, request))
+}
+
+fn take_food(stdin: &StdioKind, name: &str) -> Result<Option<TakenFood>, SpawnError> {
+    let food = match stdin {
+        StdioKind::Bytes(bytes) => Food::Bytes(bytes.clone()),
+        StdioKind::Reader(reader) => Food::Reader(Arc::clone(reader)),
+        _ => return Ok(None),
+    };
+    if let Err(error) = Handle::try_current() {
+        let detail = "feeding standard input needs a Tokio runtime; enter one first";
+        let source = std::io::Error::other(error);
+        return Err(SpawnError::new(name, SpawnErrorKind::NoRuntime, detail, source));
+    }
+    let taken = food.take().ok_or_else(|| {
+        let detail = "the reader of its standard input was given to an earlier child";
+        SpawnError::new(name, SpawnErrorKind::InvalidInput, detail, std::io::ErrorKind::InvalidInput.into())
+    })?;
+    Ok(Some(taken))
+}
+
+/// Collects what the child gets at which number.
+struct Wiring<'a> {
+    name: &'a str,
+    fds: Vec<(RawFd, FdSource)>,
+}
+
+impl Wiring<'_> {
+    /// Wires one standard stream; gives our end if it is a pipe.
+    fn stream(&mut self, target: RawFd, kind: &StdioKind) -> Result<Option<OwnedFd>, SpawnError> {
+        let source = match kind {
+            StdioKind::Inherit => return Ok(None),
+            StdioKind::Null => FdSource::Null,
+            StdioKind::Fd(fd) => FdSource::Fd(Arc::clone(fd)),
+            StdioKind::ToStdout => FdSource::Same(1),
+            StdioKind::Piped | StdioKind::Bytes(_) | StdioKind::Reader(_) => {
+                let pipe = herder_sys::pipe(target == 0).map_err(|error| {
+                    let kind = SpawnErrorKind::OutOfResources;
+                    let detail = format!("no pipe can be made: {error}");
+                    SpawnError::new(self.name, kind, detail, error).at(SpawnStep::Prepare)
+                })?;
+                self.fds.push((target, FdSource::Fd(Arc::new(pipe.theirs))));
+                return Ok(Some(pipe.ours));
+            }
+        };
+        self.fds.push((target, source));
+        Ok(None)
+    }
+}
