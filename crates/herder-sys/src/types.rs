@@ -323,7 +323,7 @@ impl SpawnStep {
             SpawnStep::Exec,
             SpawnStep::Stalled,
         ];
-        ALL.into_iter().find(|step| *step as u32 == code).unwrap_or(SpawnStep::Exec)
+        ALL.into_iter().find(|step| *step as u32 == code).unwrap_or(Self::Exec)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use ::herder::os::linux::{CommandExt, Resource};
+use ::herder::os::unix::{CommandExt, Resource};
 use ::herder::{Child, Command};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;

@@ -24,6 +24,8 @@ pub(super) struct Birth {
     pub(super) pidfd: bool,
     /// The directory of a cgroup to be born in.
     pub(super) cgroup: Option<RawFd>,
+    /// Whether our descriptor table is shared, until the child leaves it.
+    pub(super) share_files: bool,
     /// The signal at the child's end: SIGCHLD, or 0 for a child that only we can see (`__WALL`).
     pub(super) exit_signal: i32,
 }
@@ -81,6 +83,9 @@ pub(super) unsafe fn clone3(birth: &Birth, entry: Entry, arg: *mut ()) -> Result
         stack_size: birth.stack_size as u64,
         ..CloneArgs::default()
     };
+    if birth.share_files {
+        args.flags |= libc::CLONE_FILES as u64;
+    }
     if birth.pidfd {
         args.flags |= libc::CLONE_PIDFD as u64;
         args.pidfd = (&raw mut pidfd) as u64;
@@ -106,6 +111,9 @@ pub(super) unsafe fn clone3(birth: &Birth, entry: Entry, arg: *mut ()) -> Result
 pub(super) unsafe fn clone(birth: &Birth, entry: Entry, arg: *mut ()) -> Result<Born, Errno> {
     let mut pidfd: RawFd = -1;
     let mut flags = (libc::CLONE_VM | libc::CLONE_CHILD_CLEARTID | birth.exit_signal) as usize;
+    if birth.share_files {
+        flags |= libc::CLONE_FILES as usize;
+    }
     if birth.pidfd {
         flags |= libc::CLONE_PIDFD as usize;
     }
@@ -123,22 +131,22 @@ fn born(result: isize, pidfd: RawFd) -> Result<Born, Errno> {
 unsafe fn raw_clone3(args: *mut CloneArgs, size: usize, entry: Entry, arg: *mut ()) -> isize {
     let result: isize;
     // SAFETY: in the parent only rax, rcx and r11 change. In the child rsp is the top of its own stack, and
-    // `entry` never returns.
+    // `entry` never returns. Registers are named, as the child overwrites rbp and rdi before it reads the others.
     unsafe {
         std::arch::asm!(
             "syscall",
             "test rax, rax",
             "jnz 2f",
             "xor ebp, ebp",
-            "mov rdi, {arg}",
-            "call {entry}",
+            "mov rdi, r8",
+            "call rdx",
             "ud2",
             "2:",
-            arg = in(reg) arg,
-            entry = in(reg) entry,
             inlateout("rax") libc::SYS_clone3 as isize => result,
             in("rdi") args,
             in("rsi") size,
+            in("rdx") entry,
+            in("r8") arg,
             out("rcx") _,
             out("r11") _,
         );
@@ -156,12 +164,12 @@ unsafe fn raw_clone(flags: usize, birth: &Birth, pidfd: *mut RawFd, entry: Entry
             "test rax, rax",
             "jnz 2f",
             "xor ebp, ebp",
-            "mov rdi, {arg}",
-            "call {entry}",
+            "mov rdi, r9",
+            "call r12",
             "ud2",
             "2:",
-            arg = in(reg) arg,
-            entry = in(reg) entry,
+            in("r9") arg,
+            in("r12") entry,
             inlateout("rax") libc::SYS_clone as isize => result,
             in("rdi") flags,
             in("rsi") birth.stack_top,
@@ -186,12 +194,12 @@ unsafe fn raw_clone3(args: *mut CloneArgs, size: usize, entry: Entry, arg: *mut 
             "cbnz x0, 2f",
             "mov x29, xzr",
             "mov x30, xzr",
-            "mov x0, {arg}",
-            "blr {entry}",
+            "mov x0, x9",
+            "blr x10",
             "brk #1",
             "2:",
-            arg = in(reg) arg,
-            entry = in(reg) entry,
+            in("x9") arg,
+            in("x10") entry,
             in("x8") libc::SYS_clone3,
             inlateout("x0") args as isize => result,
             in("x1") size,
@@ -210,12 +218,12 @@ unsafe fn raw_clone(flags: usize, birth: &Birth, pidfd: *mut RawFd, entry: Entry
             "cbnz x0, 2f",
             "mov x29, xzr",
             "mov x30, xzr",
-            "mov x0, {arg}",
-            "blr {entry}",
+            "mov x0, x9",
+            "blr x10",
             "brk #1",
             "2:",
-            arg = in(reg) arg,
-            entry = in(reg) entry,
+            in("x9") arg,
+            in("x10") entry,
             in("x8") libc::SYS_clone,
             inlateout("x0") flags as isize => result,
             in("x1") birth.stack_top,

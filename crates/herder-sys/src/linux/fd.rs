@@ -15,7 +15,9 @@ pub fn pipe(child_reads: bool) -> io::Result<Pipe> {
     let [read, write] = pipe_ends()?;
     let (ours, theirs) = if child_reads { (write, read) } else { (read, write) };
     // Only on our end: O_NONBLOCK belongs to the open file description, and programs expect a blocking stdio.
-    set_nonblocking(&ours, true)?;
+    // Of a new pipe it is the only flag, so there are none to be read first.
+    // SAFETY: numbers only.
+    cvt(unsafe { libc::fcntl(ours.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
     Ok(Pipe { ours, theirs })
 }
 
@@ -65,15 +67,4 @@ pub fn stack_limit() -> Option<u64> {
     // SAFETY: one structure is written to a live local.
     let result = unsafe { libc::getrlimit64(libc::RLIMIT_STACK, &raw mut limit) };
     (result == 0 && limit.rlim_cur != libc::RLIM64_INFINITY).then_some(limit.rlim_cur)
-}
-
-/// The highest descriptor that is open, for hosts without close_range(2).
-pub(super) fn highest_open() -> io::Result<RawFd> {
-    let mut highest = 2;
-    for entry in std::fs::read_dir("/proc/self/fd")? {
-        if let Some(fd) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) {
-            highest = highest.max(fd);
-        }
-    }
-    Ok(highest)
 }

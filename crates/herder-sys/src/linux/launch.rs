@@ -1,14 +1,17 @@
 //! What a child reads until its `execve`, kept alive until then, and how that ended.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::birth::{Birth, Entry};
 use super::child::{self, Plan};
 use super::dumpable::KeepDumpable;
+use super::reaper;
 use super::stack::Stack;
 use crate::{LaunchError, SpawnStep};
 
@@ -16,94 +19,138 @@ use crate::{LaunchError, SpawnStep};
 ///
 /// A child with shared memory reads its arguments and runs on a stack that belong to this value; where it is
 /// dropped early, they are kept until the child has let go.
-#[derive(Debug)]
-pub struct Launch(Option<Box<Block>>);
-
-/// The memory that a child and its parent look at together.
-#[derive(Debug)]
-struct Block {
-    plan: Plan,
-    /// Not 0 while the child uses our memory. The kernel clears it and wakes waiters at the child's `execve` or
-    /// exit, whichever comes first (`CLONE_CHILD_CLEARTID`).
-    busy: AtomicU32,
-    failed_step: AtomicU32,
-    failed_errno: AtomicI32,
-    stack: Option<Stack>,
+pub struct Launch {
+    hold: Arc<Hold>,
     /// End of file: the `execve` is over. Eight bytes: what failed, from a child that does not share our memory.
     pipe: Option<OwnedFd>,
     forked: bool,
-    #[expect(dead_code, reason = "it restores the flag when it is dropped")]
-    dumpable: Option<KeepDumpable>,
 }
 
-// SAFETY: the raw pointers in the plan point into the plan's own strings, and nothing is tied to a thread.
-unsafe impl Send for Block {}
-// SAFETY: shared references give out atomics and the pipe only.
-unsafe impl Sync for Block {}
+/// The memory that a child and its parent look at together.
+struct Block {
+    plan: Plan,
+    /// Not 0 while the child uses our memory. The kernel clears it and wakes one waiter at the child's `execve` or
+    /// exit, whichever comes first (`CLONE_CHILD_CLEARTID`).
+    busy: AtomicU32,
+    /// How many of our threads wait for that: who is woken wakes the others.
+    waiters: AtomicU32,
+    failed_step: AtomicU32,
+    failed_errno: AtomicI32,
+}
+
+/// Owns what the child uses. It may be dropped only when the child has let go.
+struct Hold {
+    /// From `Box::into_raw`. Not a box: whoever moves or passes on a box claims that nobody else looks into it.
+    block: NonNull<Block>,
+    stack: Option<Stack>,
+    /// Taken, and so restored, when the child has let go.
+    dumpable: Mutex<Option<KeepDumpable>>,
+}
+
+// SAFETY: the block is ours alone, and nothing in it is tied to a thread. The raw pointers in the plan point into the
+// plan's own strings.
+unsafe impl Send for Hold {}
+// SAFETY: after the birth, shared references give out atomics only; the cells of the plan are the child's.
+unsafe impl Sync for Hold {}
+
+impl Hold {
+    fn block(&self) -> &Block {
+        // SAFETY: it lives as long as `self`. The one exclusive reference (`plan_mut`) is gone before the birth.
+        unsafe { self.block.as_ref() }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.block().busy.load(Ordering::Acquire) != 0
+    }
+
+    fn restore_dumpable(&self) {
+        drop(self.dumpable.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn has_dumpable(&self) -> bool {
+        self.dumpable.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // SAFETY: made by `Box::into_raw`, dropped once, and no child uses it any more.
+        drop(unsafe { Box::from_raw(self.block.as_ptr()) });
+        if let Some(stack) = self.stack.take() {
+            stack.recycle();
+        }
+    }
+}
 
 impl Launch {
-    pub(super) fn new(plan: Plan, dumpable: Option<KeepDumpable>) -> Self {
-        Self(Some(Box::new(Block {
+    pub(super) fn new(plan: Plan, dumpable: Option<KeepDumpable>, pipe: Option<OwnedFd>) -> Self {
+        let block = Box::new(Block {
             plan,
             busy: AtomicU32::new(0),
+            waiters: AtomicU32::new(0),
             failed_step: AtomicU32::new(0),
             failed_errno: AtomicI32::new(0),
-            stack: None,
-            pipe: None,
+        });
+        let block = NonNull::from(Box::leak(block));
+        Self {
+            hold: Arc::new(Hold { block, stack: None, dumpable: Mutex::new(dumpable) }),
+            pipe,
             forked: false,
-            dumpable,
-        })))
+        }
     }
 
-    fn block(&self) -> &Block {
-        self.0.as_deref().expect("taken by drop only")
-    }
-
-    fn block_mut(&mut self) -> &mut Block {
-        self.0.as_deref_mut().expect("taken by drop only")
+    /// Before the birth only: later the reaper thread may have it too.
+    fn hold_mut(&mut self) -> &mut Hold {
+        Arc::get_mut(&mut self.hold).expect("shared after the birth only")
     }
 
     pub(super) fn plan(&self) -> &Plan {
-        &self.block().plan
+        &self.hold.block().plan
     }
 
+    /// Before the birth only.
     pub(super) fn plan_mut(&mut self) -> &mut Plan {
-        &mut self.block_mut().plan
-    }
-
-    pub(super) fn set_pipe(&mut self, pipe: Option<OwnedFd>) {
-        self.block_mut().pipe = pipe;
+        // SAFETY: `&mut self` excludes our other threads, and there is no child yet.
+        unsafe { &mut self.hold_mut().block.as_mut().plan }
     }
 
     pub(super) fn set_forked(&mut self) {
-        self.block_mut().forked = true;
+        self.forked = true;
     }
 
     /// Gets ready for a child that shares our memory: what to give to the clone call. `busy` is set before the
     /// child exists; [`not_born`](Self::not_born) takes that back.
     pub(super) fn prepare_shared(&mut self) -> io::Result<(Birth, Entry, *mut ())> {
         sweep();
-        if self.block().stack.is_none() {
-            self.block_mut().stack = Some(Stack::take()?);
-        }
-        let block = self.block_mut();
-        block.forked = false;
-        block.busy.store(1, Ordering::Relaxed);
-        let stack = block.stack.as_ref().expect("taken above");
+        let hold = self.hold_mut();
+        let stack = Stack::take()?;
+        let block = hold.block.as_ptr();
+        hold.block().busy.store(1, Ordering::Relaxed);
         let birth = Birth {
             stack_top: stack.top(),
             stack_size: stack.size(),
-            clear_tid: block.busy.as_ptr(),
+            // SAFETY: the block is alive; no reference is made.
+            clear_tid: unsafe { &raw mut (*block).busy }.cast(),
             pidfd: false,
             cgroup: None,
+            share_files: false,
             exit_signal: libc::SIGCHLD,
         };
-        Ok((birth, enter as Entry, std::ptr::from_mut(block).cast()))
+        hold.stack = Some(stack);
+        Ok((birth, enter as Entry, block.cast()))
     }
 
     /// The clone call failed.
     pub(super) fn not_born(&self) {
-        self.block().busy.store(0, Ordering::Relaxed);
+        self.hold.block().busy.store(0, Ordering::Relaxed);
+    }
+
+    /// The clone call succeeded. A flag of ours that must be put back is, even if nobody looks at this value.
+    pub(super) fn born(&self) {
+        if self.hold.has_dumpable() {
+            keep(Arc::clone(&self.hold));
+            reaper::look_after_launches();
+        }
     }
 
     /// Whether the `execve` succeeded, or what failed; `None` while it is not over. Does not block.
@@ -111,9 +158,10 @@ impl Launch {
     /// A child that was ended by a signal on its way counts as launched: its exit status tells.
     #[must_use]
     pub fn outcome(&self) -> Option<Result<(), LaunchError>> {
-        let block = self.block();
-        if block.forked && block.failed_step.load(Ordering::Acquire) == 0 {
-            match read_failure(block.pipe.as_ref()?) {
+        let hold = &self.hold;
+        let block = hold.block();
+        if self.forked && block.failed_step.load(Ordering::Acquire) == 0 {
+            match read_failure(self.pipe.as_ref()?) {
                 Ok(None) => {}
                 Ok(Some([step, errno])) => {
                     block.failed_errno.store(errno as i32, Ordering::Release);
@@ -126,9 +174,10 @@ impl Launch {
                 }
             }
         }
-        if block.busy.load(Ordering::Acquire) != 0 {
+        if hold.is_busy() {
             return None;
         }
+        hold.restore_dumpable();
         match block.failed_step.load(Ordering::Acquire) {
             0 => Some(Ok(())),
             step => Some(Err(LaunchError {
@@ -150,9 +199,9 @@ impl Launch {
             if left.is_zero() {
                 return None;
             }
-            match &self.block().pipe {
-                Some(pipe) if self.block().forked => wait_readable(pipe.as_raw_fd(), left),
-                _ => wait_zero(&self.block().busy, left),
+            match &self.pipe {
+                Some(pipe) if self.forked => wait_readable(pipe.as_raw_fd(), left),
+                _ => self.hold.block().wait_free(left),
             }
         }
     }
@@ -160,46 +209,69 @@ impl Launch {
     /// A descriptor that becomes readable when the `execve` is over, if one was asked for.
     ///
     /// Readable is a hint: ask [`outcome`](Self::outcome) for the truth, and [`wait`](Self::wait) a moment where
-    /// it is still `None`.
+    /// it is still `None`. It may also come late: another child that was born in the same moment has the other end
+    /// too, until its own `execve`. Look at the outcome from time to time.
     #[must_use]
     pub fn latch(&self) -> Option<BorrowedFd<'_>> {
-        self.block().pipe.as_ref().map(AsFd::as_fd)
+        self.pipe.as_ref().map(AsFd::as_fd)
+    }
+}
+
+/// Says little: the plan is the child's to read and write.
+impl fmt::Debug for Launch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Launch")
+            .field("forked", &self.forked)
+            .field("pipe", &self.pipe)
+            .finish_non_exhaustive()
     }
 }
 
 impl Drop for Launch {
     fn drop(&mut self) {
-        let Some(block) = self.0.take() else { return };
-        if block.busy.load(Ordering::Acquire) == 0 {
-            block.release();
-        } else {
-            LIMBO.lock().unwrap_or_else(PoisonError::into_inner).push(block);
-            IN_LIMBO.fetch_add(1, Ordering::Relaxed);
+        if self.hold.is_busy() {
+            keep(Arc::clone(&self.hold));
+            // The child may have let go in between, and have been reaped: then nobody else looks.
+            sweep();
         }
     }
 }
 
 impl Block {
-    fn release(mut self: Box<Self>) {
-        if let Some(stack) = self.stack.take() {
-            stack.recycle();
+    fn wait_free(&self, limit: Duration) {
+        self.waiters.fetch_add(1, Ordering::AcqRel);
+        wait_zero(&self.busy, limit);
+        let others = self.waiters.fetch_sub(1, Ordering::AcqRel) > 1;
+        if others && self.busy.load(Ordering::Acquire) == 0 {
+            // SAFETY: the word lives through the call.
+            unsafe { libc::syscall(libc::SYS_futex, self.busy.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
         }
     }
 }
 
-/// Blocks whose owner is gone but whose child is not through yet. Each spawn looks here once.
-static LIMBO: Mutex<Vec<Box<Block>>> = Mutex::new(Vec::new());
+/// What was dropped before its child was through, and what holds a flag of ours. Each spawn, each reap and, for those
+/// flags, the reaper thread look here.
+static LIMBO: Mutex<Vec<Arc<Hold>>> = Mutex::new(Vec::new());
 static IN_LIMBO: AtomicUsize = AtomicUsize::new(0);
 
-fn sweep() {
-    if IN_LIMBO.load(Ordering::Relaxed) == 0 {
-        return;
+fn keep(hold: Arc<Hold>) {
+    let mut limbo = LIMBO.lock().unwrap_or_else(PoisonError::into_inner);
+    limbo.push(hold);
+    IN_LIMBO.store(limbo.len(), Ordering::SeqCst);
+}
+
+/// Lets go of what no child uses any more. Whether a flag is left to put back.
+pub(super) fn sweep() -> bool {
+    if IN_LIMBO.load(Ordering::SeqCst) == 0 {
+        return false;
     }
     let mut limbo = LIMBO.lock().unwrap_or_else(PoisonError::into_inner);
-    let over: Vec<_> = limbo.extract_if(.., |block| block.busy.load(Ordering::Acquire) == 0).collect();
-    IN_LIMBO.store(limbo.len(), Ordering::Relaxed);
+    let over: Vec<_> = limbo.extract_if(.., |hold| !hold.is_busy()).collect();
+    let urgent = limbo.iter().any(|hold| hold.has_dumpable());
+    IN_LIMBO.store(limbo.len(), Ordering::SeqCst);
     drop(limbo);
-    over.into_iter().for_each(Block::release);
+    over.iter().for_each(|hold| hold.restore_dumpable());
+    urgent
 }
 
 /// Where a child that shares our memory begins.

@@ -8,6 +8,7 @@
 //! | `child` | what the child runs before its `execve`: bare system calls only |
 //! | `syscall` | system calls without the C library |
 //! | `process` | observe, reap, signal |
+//! | `pidfd` | the system calls on pidfds |
 //! | `reaper` | the thread that reaps what was dropped |
 //! | `thread` | the thread that starts children for threads that may end before them |
 //! | `facts` | what this host can do |
@@ -19,6 +20,7 @@ mod dumpable;
 mod facts;
 mod fd;
 mod launch;
+mod pidfd;
 mod pre_exec;
 mod process;
 mod reaper;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{cvt, reaper};
+use super::{cvt, launch, pidfd, reaper};
 use crate::{Exit, Signal, Usage};
 
 /// The owner of a child. Dropped before the child was reaped, it ends the child (and the group that the child
@@ -147,13 +147,14 @@ impl ProcessHandle {
     ///
     /// As waitid(2), none of which is to be expected.
     pub fn wait_exited(&self) -> io::Result<()> {
-        loop {
+        while self.is_held() {
             match self.look(0) {
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
     /// waitid(2) without reaping. A child that is no more (reaped by somebody) has exited.
@@ -174,16 +175,38 @@ impl ProcessHandle {
     /// `ECHILD`: somebody else reaped it (a `waitpid(-1)`, or SIGCHLD is ignored) and this kernel does not tell its
     /// status (Linux before 6.15).
     pub fn reap(&self) -> io::Result<Option<Exit>> {
+        self.reap_seen(false)
+    }
+
+    /// As [`reap`](Self::reap), for a caller that has seen the pidfd readable: that was the look, and none is needed.
+    ///
+    /// # Errors
+    ///
+    /// As [`reap`](Self::reap).
+    pub fn reap_exited(&self) -> io::Result<Option<Exit>> {
+        self.reap_seen(true)
+    }
+
+    fn reap_seen(&self, seen: bool) -> io::Result<Option<Exit>> {
+        let exit = self.reap_held(seen);
+        if matches!(exit, Ok(Some(_))) {
+            // A child that is gone has let go of our memory, however it went.
+            launch::sweep();
+        }
+        exit
+    }
+
+    fn reap_held(&self, seen: bool) -> io::Result<Option<Exit>> {
         let mut life = self.life();
         match *life {
             Life::Reaped(exit) => return Ok(Some(exit)),
             Life::Lost => return Err(io::Error::from_raw_os_error(libc::ECHILD)),
             Life::Held => {}
         }
-        if !self.look(libc::WNOHANG)? {
-            return Ok(None);
-        }
         if self.0.leads_group && !self.0.keep_survivors.load(Ordering::Relaxed) {
+            if !seen && !self.look(libc::WNOHANG)? {
+                return Ok(None);
+            }
             // ESRCH: nothing is left, or the child never came to lead a group.
             drop(self.kill_group(libc::SIGKILL));
         }
@@ -192,64 +215,36 @@ impl ProcessHandle {
         let exit = match self.waitid(libc::WEXITED | libc::WNOHANG, Some(&mut usage)) {
             Ok(Some(status)) => Exit { status, usage: Some(convert(&usage)) },
             Ok(None) => return Ok(None),
-            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => match self.recover() {
-                Some(status) => Exit { status, usage: None },
-                None => {
-                    *life = Life::Lost;
-                    return Err(error);
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
+                match self.0.pidfd.as_ref().and_then(pidfd::recover) {
+                    Some(status) => Exit { status, usage: None },
+                    None => {
+                        *life = Life::Lost;
+                        return Err(error);
+                    }
                 }
-            },
+            }
             Err(error) => return Err(error),
         };
         *life = Life::Reaped(exit);
         Ok(Some(exit))
     }
 
-    /// The system call itself, as the C library's lacks the resource usage.
-    fn waitid(&self, options: i32, usage: Option<&mut libc::rusage>) -> io::Result<Option<ExitStatus>> {
-        // SAFETY: all zeroes is a valid siginfo_t.
-        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-        let (kind, id) = match &self.0.pidfd {
-            Some(fd) => (libc::P_PIDFD, fd.as_raw_fd()),
-            None => (libc::P_PID, self.0.pid),
-        };
-        let usage = usage.map_or(std::ptr::null_mut(), std::ptr::from_mut);
-        // SAFETY: both structures live through the call.
-        cvt(unsafe { libc::syscall(libc::SYS_waitid, kind, id, &raw mut info, options, usage) })?;
-        // SAFETY: set by waitid, or still zero.
-        if unsafe { info.si_pid() } == 0 {
-            return Ok(None);
+    /// waitid(2) by pidfd, or by pid where that is refused: as long as the child is ours, the two mean the same.
+    fn waitid(&self, options: i32, mut usage: Option<&mut libc::rusage>) -> io::Result<Option<ExitStatus>> {
+        if let Some(fd) = &self.0.pidfd {
+            match waitid(libc::P_PIDFD, fd.as_raw_fd(), options, usage.as_deref_mut()) {
+                Err(error) if pidfd::is_refused(&error) => {}
+                result => return result,
+            }
         }
-        // SAFETY: set by waitid.
-        let value = unsafe { info.si_status() };
-        let raw = match info.si_code {
-            libc::CLD_EXITED => (value & 0xff) << 8,
-            libc::CLD_DUMPED => value | 0x80,
-            _ => value,
-        };
-        Ok(Some(ExitStatus::from_raw(raw)))
+        waitid(libc::P_PID, self.0.pid, options, usage)
     }
 
-    /// The status of a child that somebody else reaped: the pidfd still knows it (ioctl_pidfd(2), Linux 6.15).
-    fn recover(&self) -> Option<ExitStatus> {
-        /// `struct pidfd_info` in its first version.
-        #[repr(C)]
-        #[derive(Default)]
-        struct PidfdInfo {
-            mask: u64,
-            cgroup: u64,
-            ids: [u32; 11],
-            exit_code: i32,
-        }
-        const PIDFD_INFO_EXIT: u64 = 1 << 3;
-        /// `_IOWR(0xFF, 11, struct pidfd_info)`
-        const PIDFD_GET_INFO: u64 = 3 << 30 | (size_of::<PidfdInfo>() as u64) << 16 | 0xFF << 8 | 11;
-
-        let fd = self.0.pidfd.as_ref()?.as_raw_fd();
-        let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
-        // SAFETY: the structure has the size that is coded in the request.
-        let result = unsafe { libc::ioctl(fd, PIDFD_GET_INFO, &raw mut info) };
-        (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then(|| ExitStatus::from_raw(info.exit_code))
+    /// Whether the child is ours still, dead or alive, so that its pid can't mean anybody else.
+    fn is_pinned(&self) -> bool {
+        let looked = self.waitid(libc::WNOHANG | libc::WEXITED | libc::WNOWAIT, None);
+        !looked.is_err_and(|error| error.raw_os_error() == Some(libc::ECHILD))
     }
 
     /// Sends `signal` to the child. One that has exited gets none, and that is no error.
@@ -291,7 +286,8 @@ impl ProcessHandle {
         // The group first: one atomic step against forks of its members. Then the child itself, which may not have
         // come to lead its group yet, or may have left it.
         let group = if self.0.leads_group { self.kill_group(libc::SIGKILL) } else { Ok(()) };
-        forgive_gone(self.send(libc::SIGKILL)).and(forgive_gone(group))
+        let own = self.send(libc::SIGKILL);
+        forgive_gone(own).and_then(|()| forgive_gone(group))
     }
 
     fn send_all(&self, signal: i32) -> io::Result<()> {
@@ -306,23 +302,65 @@ impl ProcessHandle {
     }
 
     fn send(&self, signal: i32) -> io::Result<()> {
-        match &self.0.pidfd {
-            // SAFETY: numbers only.
-            Some(fd) => {
-                cvt(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal, 0, 0) })
-                    .map(drop)
+        if let Some(fd) = &self.0.pidfd {
+            match pidfd::send(fd, signal, 0) {
+                Err(error) if pidfd::is_refused(&error) => {}
+                result => return result,
             }
-            // SAFETY: numbers only; the child is not reaped, so the pid is its own.
-            None => cvt(unsafe { libc::kill(self.0.pid, signal) }).map(drop),
         }
+        self.kill(self.0.pid, signal)
     }
 
-    /// Only while the leader is not reaped: that pins the id of the group.
+    /// By the pidfd, which can't mean another group, or else while the child pins the number.
     fn kill_group(&self, signal: i32) -> io::Result<()> {
+        /// Whether the kernel is older than 6.9.
+        static BY_NUMBER: AtomicBool = AtomicBool::new(false);
         debug_assert!(self.0.pid > 1, "kill(-1) is everybody");
-        // SAFETY: numbers only.
-        cvt(unsafe { libc::kill(-self.0.pid, signal) }).map(drop)
+        if let Some(fd) = self.0.pidfd.as_ref().filter(|_| !BY_NUMBER.load(Ordering::Relaxed)) {
+            match pidfd::send(fd, signal, pidfd::TO_GROUP) {
+                Err(error) if pidfd::is_refused(&error) => {
+                    BY_NUMBER.fetch_or(error.raw_os_error() == Some(libc::EINVAL), Ordering::Relaxed);
+                }
+                result => return result,
+            }
+        }
+        self.kill(-self.0.pid, signal)
     }
+
+    /// kill(2), unless somebody else reaped the child: its number may be another's by now.
+    fn kill(&self, whom: i32, signal: i32) -> io::Result<()> {
+        if !self.is_pinned() {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        // SAFETY: numbers only.
+        cvt(unsafe { libc::kill(whom, signal) }).map(drop)
+    }
+}
+
+/// The system call itself, as the C library's lacks the resource usage. `None`: there is nothing to report.
+fn waitid(
+    kind: u32,
+    id: i32,
+    options: i32,
+    usage: Option<&mut libc::rusage>,
+) -> io::Result<Option<ExitStatus>> {
+    // SAFETY: all zeroes is a valid siginfo_t.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let usage = usage.map_or(std::ptr::null_mut(), std::ptr::from_mut);
+    // SAFETY: both structures live through the call.
+    cvt(unsafe { libc::syscall(libc::SYS_waitid, kind, id, &raw mut info, options, usage) })?;
+    // SAFETY: set by waitid, or still zero.
+    if unsafe { info.si_pid() } == 0 {
+        return Ok(None);
+    }
+    // SAFETY: set by waitid.
+    let value = unsafe { info.si_status() };
+    let raw = match info.si_code {
+        libc::CLD_EXITED => (value & 0xff) << 8,
+        libc::CLD_DUMPED => value | 0x80,
+        _ => value,
+    };
+    Ok(Some(ExitStatus::from_raw(raw)))
 }
 
 /// A process that is gone needs no signal.

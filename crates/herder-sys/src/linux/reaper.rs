@@ -7,44 +7,75 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::Thread;
 use std::time::Duration;
 
 use super::process::ProcessHandle;
-use super::{cvt, fd, thread};
+use super::{cvt, fd, launch, thread};
 
-/// How often children are looked at whose end no descriptor tells: on hosts without pidfds, and dead ones that a
-/// debugger holds.
+/// How often things are looked at whose end no descriptor tells: children on hosts without pidfds, dead ones that a
+/// debugger holds, launches that hold a flag of ours.
 const POLL: Duration = Duration::from_millis(50);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Reaper {
-    epoll: OwnedFd,
-    /// An eventfd in it.
-    wake: OwnedFd,
+    /// Made when the first child needs it, and tried again where there were no descriptors.
+    poller: OnceLock<Poller>,
+    thread: OnceLock<Thread>,
+    /// Whether the thread looks from time to time, and needs no wake.
+    polling: AtomicBool,
     /// Children that the epoll reports, by pid: each is unreaped, so pids are unique.
     watched: Mutex<HashMap<u64, ProcessHandle>>,
     polled: Mutex<Vec<ProcessHandle>>,
 }
 
+#[derive(Debug)]
+struct Poller {
+    epoll: OwnedFd,
+    /// An eventfd in it.
+    wake: OwnedFd,
+}
+
 /// The reaper and the process that started its thread: a forked copy of us has none.
 static REAPER: Mutex<Option<(u32, Arc<Reaper>)>> = Mutex::new(None);
 
-/// Children that could not be handed over: no thread or no descriptor was to be had. The next to come try again.
+/// Children that could not be handed over, as no thread was to be had. The next to come, and the next spawn, try
+/// again.
 static WAITING: Mutex<Vec<ProcessHandle>> = Mutex::new(Vec::new());
+static ANY_WAITING: AtomicBool = AtomicBool::new(false);
 
 /// Takes over a child that nobody waits for. Does not block and can't fail.
 pub(super) fn adopt(child: ProcessHandle) {
     let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
     waiting.push(child);
-    waiting.retain(|child| matches!(child.reap(), Ok(None)));
-    if waiting.is_empty() {
-        return;
+    hand_over(&mut waiting);
+}
+
+/// Looks once more at children that could not be handed over.
+pub(super) fn retry() {
+    if ANY_WAITING.load(Ordering::Relaxed) {
+        hand_over(&mut WAITING.lock().unwrap_or_else(PoisonError::into_inner));
     }
-    if let Ok(reaper) = running() {
+}
+
+fn hand_over(waiting: &mut Vec<ProcessHandle>) {
+    waiting.retain(|child| matches!(child.reap(), Ok(None)));
+    if !waiting.is_empty()
+        && let Ok(reaper) = running()
+    {
         for child in waiting.drain(..) {
             reaper.watch(child);
         }
+    }
+    ANY_WAITING.store(!waiting.is_empty(), Ordering::Relaxed);
+}
+
+/// Has launches looked at until none holds a flag of ours any more.
+pub(super) fn look_after_launches() {
+    if let Ok(reaper) = running() {
+        reaper.look();
     }
 }
 
@@ -53,16 +84,17 @@ fn running() -> io::Result<Arc<Reaper>> {
     match &*slot {
         Some((owner, reaper)) if *owner == std::process::id() => Ok(Arc::clone(reaper)),
         _ => {
-            let reaper = Arc::new(Reaper::new()?);
-            let thread = Arc::clone(&reaper);
-            thread::start("herder-reap", move || thread.run())?;
+            let reaper = Arc::new(Reaper::default());
+            let body = Arc::clone(&reaper);
+            let thread = thread::start("herder-reap", move || body.run())?;
+            let _ = reaper.thread.set(thread);
             *slot = Some((std::process::id(), Arc::clone(&reaper)));
             Ok(reaper)
         }
     }
 }
 
-impl Reaper {
+impl Poller {
     fn new() -> io::Result<Self> {
         // SAFETY: numbers only.
         let epoll = fd::own(cvt(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?);
@@ -73,62 +105,108 @@ impl Reaper {
         let (set, fd) = (epoll.as_raw_fd(), wake.as_raw_fd());
         // SAFETY: one structure is read.
         cvt(unsafe { libc::epoll_ctl(set, libc::EPOLL_CTL_ADD, fd, &raw mut event) })?;
-        Ok(Self { epoll, wake, watched: Mutex::default(), polled: Mutex::default() })
+        Ok(Self { epoll, wake })
     }
 
-    fn watch(&self, child: ProcessHandle) {
-        let key = child.pid() as u64;
-        let Some(pidfd) = child.pidfd().map(|fd| fd.as_raw_fd()) else {
-            return self.poll(child);
-        };
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        // One-shot: a dead child that a debugger holds stays readable, and must not make us spin.
-        let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLONESHOT) as u32, u64: key };
-        let epoll = self.epoll.as_raw_fd();
-        // SAFETY: one structure is read.
-        match cvt(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, pidfd, &raw mut event) }) {
-            Ok(_) => drop(watched.insert(key, child)),
-            Err(_) => {
-                drop(watched);
-                self.poll(child);
-            }
-        }
-    }
-
-    fn poll(&self, child: ProcessHandle) {
-        self.polled.lock().unwrap_or_else(PoisonError::into_inner).push(child);
-        self.wake();
-    }
-
-    /// Makes the thread look at its list.
     fn wake(&self) {
         let one = 1u64;
         // SAFETY: eight bytes are read. It can't fail: the counter of an eventfd never gets near its maximum.
         unsafe { libc::write(self.wake.as_raw_fd(), (&raw const one).cast(), 8) };
     }
 
+    /// One-shot: a dead child that a debugger holds stays readable, and must not make us spin.
+    fn add(&self, pidfd: i32, key: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLONESHOT) as u32, u64: key };
+        // SAFETY: one structure is read.
+        cvt(unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, pidfd, &raw mut event) })
+            .map(drop)
+    }
+}
+
+impl Reaper {
+    /// `None` while there are no descriptors for one.
+    fn poller(&self) -> Option<&Poller> {
+        if self.poller.get().is_none() {
+            // Lost against another thread, ours is closed again.
+            let _ = self.poller.set(Poller::new().ok()?);
+            self.unpark();
+        }
+        self.poller.get()
+    }
+
+    fn watch(&self, child: ProcessHandle) {
+        let key = child.pid() as u64;
+        let Some((pidfd, poller)) = child.pidfd().map(|fd| fd.as_raw_fd()).zip(self.poller()) else {
+            return self.poll(child);
+        };
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if poller.add(pidfd, key).is_ok() {
+            watched.insert(key, child);
+        } else {
+            drop(watched);
+            self.poll(child);
+        }
+    }
+
+    fn poll(&self, child: ProcessHandle) {
+        self.polled.lock().unwrap_or_else(PoisonError::into_inner).push(child);
+        self.look();
+    }
+
+    /// Makes the thread look at what it polls.
+    fn look(&self) {
+        if self.polling.load(Ordering::SeqCst) {
+            return;
+        }
+        match self.poller.get() {
+            Some(poller) => poller.wake(),
+            None => self.unpark(),
+        }
+        // The poller may have come in between, and the thread have gone to sleep on it.
+        if let Some(poller) = self.poller.get() {
+            poller.wake();
+        }
+    }
+
+    fn unpark(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
     fn run(&self) {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
         loop {
-            let timeout = if self.sweep() { -1 } else { POLL.as_millis() as i32 };
-            let epoll = self.epoll.as_raw_fd();
-            // SAFETY: at most as many events are written as there is room for.
-            let count = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), events.len() as i32, timeout) };
-            for event in events.iter().take(usize::try_from(count).unwrap_or(0)) {
-                let key = event.u64;
-                let child = self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-                if let Some(child) = child {
-                    self.finish(child);
-                }
+            // First the promise to look, then the look: what comes after it wakes us if there is no promise.
+            self.polling.store(self.sweep(), Ordering::SeqCst);
+            let busy = self.polling.load(Ordering::SeqCst) || self.sweep();
+            match self.poller.get() {
+                Some(poller) => self.wait(poller, &mut events, busy),
+                None if busy => std::thread::park_timeout(POLL),
+                None => std::thread::park(),
             }
         }
     }
 
-    /// Whether no child is left that must be looked at from time to time.
+    fn wait(&self, poller: &Poller, events: &mut [libc::epoll_event], busy: bool) {
+        let (epoll, timeout) = (poller.epoll.as_raw_fd(), if busy { POLL.as_millis() as i32 } else { -1 });
+        // SAFETY: at most as many events are written as there is room for.
+        let count = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), events.len() as i32, timeout) };
+        for event in events.iter().take(usize::try_from(count).unwrap_or(0)) {
+            let key = event.u64;
+            let child = self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+            if let Some(child) = child {
+                self.finish(child);
+            }
+        }
+    }
+
+    /// Whether something is left that must be looked at from time to time.
     fn sweep(&self) -> bool {
+        let urgent = launch::sweep();
         let mut polled = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
         polled.retain(|child| matches!(child.reap(), Ok(None)));
-        polled.is_empty()
+        urgent || !polled.is_empty()
     }
 
     fn finish(&self, child: ProcessHandle) {

@@ -5,14 +5,15 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::birth::{self, Born};
 use super::child::{self, CloseFds, Handlers, Move, Plan, Source};
 use super::dumpable::KeepDumpable;
 use super::launch::Launch;
 use super::process::Process;
-use super::{cvt, facts, fd};
+use super::{cvt, facts, fd, pidfd, reaper};
 use crate::{FdSource, Group, LaunchError, Resource, SpawnRequest, SpawnStep, Spawned, Strings};
 
 /// Starts a child from the calling thread and returns as soon as it exists: its `execve` goes on meanwhile, and
@@ -28,19 +29,38 @@ use crate::{FdSource, Group, LaunchError, Resource, SpawnRequest, SpawnStep, Spa
 /// # Errors
 ///
 /// What went wrong before there was a child: no descriptors, no memory, too many processes.
-pub fn spawn(mut request: SpawnRequest) -> Result<Spawned, LaunchError> {
+pub fn spawn(request: SpawnRequest) -> Result<Spawned, LaunchError> {
+    let mask = kept_mask(&request);
+    spawn_with_mask(request, mask)
+}
+
+/// The mask that the child is to keep, if it keeps any: that of the thread that asks.
+pub(super) fn kept_mask(request: &SpawnRequest) -> Option<u64> {
+    request.inherit_signal_mask.then(BlockedSignals::current)
+}
+
+/// As [`spawn`]; `mask` is what the child keeps.
+pub(super) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> Result<Spawned, LaunchError> {
     let prepare = |error: io::Error| LaunchError {
         step: SpawnStep::Prepare,
         errno: error.raw_os_error().unwrap_or(libc::EINVAL),
     };
+    reaper::retry();
     let fds = std::mem::take(&mut request.fds);
     let fork = !request.pre_exec.is_empty() || !facts().shared_memory;
-    let leads_group = matches!(request.group, Group::New | Group::NewSession);
+    let leads_group = matches!(request.group, Group::New | Group::NewSession | Group::Join(0));
     let cgroup = request.cgroup.take();
+    if fork && cgroup.is_some() {
+        return Err(LaunchError { step: SpawnStep::Clone, errno: libc::EOPNOTSUPP });
+    }
+    // The end of file on its pipe is all that tells of a forked child's `execve`. One that is born meanwhile must
+    // not get the other end too: it would keep it until its own.
+    let alone = fork.then(|| FORKING.lock().unwrap_or_else(PoisonError::into_inner));
     let pipe = if fork || request.latch { Some(fd::pipe_ends().map_err(prepare)?) } else { None };
 
-    let dumpable = (request.uid.is_some() || request.gid.is_some()).then(KeepDumpable::new);
-    let mut plan = plan(request, &fds, dumpable.as_ref()).map_err(prepare)?;
+    let changes_ids = request.uid.is_some() || request.gid.is_some();
+    let dumpable = (changes_ids && !fork).then(KeepDumpable::new);
+    let mut plan = plan(request, &fds, mask).map_err(prepare)?;
     let mut ours = None;
     let theirs = match pipe {
         Some([read, write]) => {
@@ -51,32 +71,28 @@ pub fn spawn(mut request: SpawnRequest) -> Result<Spawned, LaunchError> {
         }
         None => None,
     };
-    let mut launch = Launch::new(plan, dumpable);
-    launch.set_pipe(ours);
+    let mut launch = Launch::new(plan, dumpable, ours);
 
-    let blocked = BlockedSignals::new();
-    if launch.plan().mask == KEEP_MASK {
-        launch.plan_mut().mask = blocked.before();
-    }
     let born = if fork { by_fork(&mut launch) } else { by_clone(&mut launch, cgroup.as_ref()) };
-    drop(blocked);
     drop(theirs);
+    drop(alone);
     let born = born?;
     let pidfd = if born.pidfd >= 0 { Some(fd::own(born.pidfd)) } else { open_pidfd(born.pid) };
-    Ok(Spawned { process: Process::new(born.pid, pidfd, leads_group), launch })
+    if let Some(fd) = &pidfd {
+        MANY_FDS.store(fd.as_raw_fd(), Ordering::Relaxed);
+    }
+    let process = Process::new(born.pid, pidfd, leads_group);
+    launch.born();
+    Ok(Spawned { process, launch })
 }
 
-/// A plan's mask that stands for the one of the thread that asks.
-const KEEP_MASK: u64 = u64::MAX;
+/// Held from before the pipe of a forked child is made until only the child has its other end.
+static FORKING: Mutex<()> = Mutex::new(());
 
-fn plan(
-    mut request: SpawnRequest,
-    fds: &[(RawFd, FdSource)],
-    dumpable: Option<&KeepDumpable>,
-) -> io::Result<Plan> {
+fn plan(mut request: SpawnRequest, fds: &[(RawFd, FdSource)], mask: Option<u64>) -> io::Result<Plan> {
     let env = request.env.take().map_or_else(own_environment, Ok)?;
     let targets: Vec<RawFd> = fds.iter().map(|(target, _)| *target).collect();
-    let floor = targets.iter().copied().max().unwrap_or(2).max(2) + 1;
+    let floor = targets.iter().copied().max().unwrap_or(2).max(2).saturating_add(1);
     let moves = fds.iter().map(|(target, source)| place(*target, source, &targets)).collect();
     let root = || {
         // SAFETY: no arguments.
@@ -96,21 +112,20 @@ fn plan(
         reset_ignored: request.reset_ignored_signals,
         group: request.group,
         nice: request.nice,
-        affinity: request.affinity.as_deref().map(processor_mask),
+        affinity: request.affinity.as_deref().map(processor_mask).transpose()?,
         moves,
         pipe: Cell::new(-1),
         floor,
-        close: close_fds(request.inherit_fds)?,
+        close: close_fds(request.inherit_fds),
         limits: request.rlimits.iter().map(limit).collect(),
         umask: request.umask,
         groups,
         gid: request.gid,
         uid: request.uid,
-        dumpable: dumpable.map(KeepDumpable::value).filter(|value| *value < 2),
         cwd: request.cwd.map(|dir| CString::new(dir.into_vec())).transpose()?,
         die_with: request.die_with_owner.map(|signal| (signal.as_raw(), std::process::id() as i32)),
         pre_exec: request.pre_exec,
-        mask: if request.inherit_signal_mask { KEEP_MASK } else { 0 },
+        mask: mask.unwrap_or(0),
     })
 }
 
@@ -137,22 +152,28 @@ fn place(target: RawFd, source: &FdSource, targets: &[RawFd]) -> Move {
     Move { source, target }
 }
 
-fn close_fds(inherit: bool) -> io::Result<CloseFds> {
-    Ok(match (inherit, facts().close_range) {
+fn close_fds(inherit: bool) -> CloseFds {
+    match (inherit, facts().close_range) {
         (true, _) => CloseFds::No,
         (false, true) => CloseFds::Range,
-        (false, false) => CloseFds::UpTo(fd::highest_open()?),
-    })
+        (false, false) => CloseFds::Listed,
+    }
 }
 
-fn processor_mask(processors: &[usize]) -> Vec<usize> {
+/// More processors than any kernel can be built for; a larger number is a mistake, and a mask up to it large.
+const PROCESSORS: usize = 1 << 16;
+
+fn processor_mask(processors: &[usize]) -> io::Result<Vec<usize>> {
     let bits = usize::BITS as usize;
-    let words = processors.iter().max().map_or(0, |highest| highest / bits + 1);
-    let mut mask = vec![0; words];
+    let highest = processors.iter().copied().max();
+    if highest.is_some_and(|highest| highest >= PROCESSORS) {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    let mut mask = vec![0; highest.map_or(0, |highest| highest / bits + 1)];
     for processor in processors {
         mask[processor / bits] |= 1 << (processor % bits);
     }
-    mask
+    Ok(mask)
 }
 
 fn limit(&(resource, soft, hard): &(Resource, u64, u64)) -> (u32, libc::rlimit64) {
@@ -173,15 +194,27 @@ fn limit(&(resource, soft, hard): &(Resource, u64, u64)) -> (u32, libc::rlimit64
 /// Memory of the parent is copied: only for code of the caller's, and where memory can't be shared.
 fn by_fork(launch: &mut Launch) -> Result<Born, LaunchError> {
     launch.set_forked();
+    let _blocked = BlockedSignals::new();
     // SAFETY: the child runs async-signal-safe code only, and the caller's, which vouched for the same.
     let pid = cvt(unsafe { libc::fork() }).map_err(|_| LaunchError::last(SpawnStep::Clone))?;
     if pid > 0 {
         return Ok(Born { pid, pidfd: -1 });
     }
     let plan = launch.plan();
-    let failure = child::run(plan);
+    let guard = EndOnUnwind(plan);
+    let failure = child::run(guard.0);
     child::report(plan.pipe.get(), failure);
     child::exit(127)
+}
+
+/// Ends a forked child whose caller's code panics: it must not go on as a second copy of us.
+struct EndOnUnwind<'a>(&'a Plan);
+
+impl Drop for EndOnUnwind<'_> {
+    fn drop(&mut self) {
+        child::report(self.0.pipe.get(), (SpawnStep::PreExec, libc::ECANCELED));
+        child::exit(127);
+    }
 }
 
 /// The ladder: clone3, then clone with a pidfd, then without. A sandbox or an old kernel that refuses a rung is
@@ -191,8 +224,10 @@ fn by_clone(launch: &mut Launch, cgroup: Option<&Arc<OwnedFd>>) -> Result<Born, 
     let (mut birth, entry, arg) =
         launch.prepare_shared().map_err(|error| fail(error.raw_os_error().unwrap_or(libc::ENOMEM)))?;
     birth.pidfd = facts().clone_pidfd;
-    birth.cgroup = cgroup.map(|fd| fd.as_raw_fd());
+    birth.cgroup = cgroup.map(AsRawFd::as_raw_fd);
+    birth.share_files = share_files(launch.plan_mut());
     if facts().clone3 {
+        // Signals need not be blocked: the child is born with default actions, so nothing of ours can run in it.
         launch.plan_mut().handlers = Handlers::Cleared;
         // SAFETY: stack, word and plan belong to `launch`, which keeps them until the word is 0.
         match unsafe { birth::clone3(&birth, entry, arg) } {
@@ -205,6 +240,7 @@ fn by_clone(launch: &mut Launch, cgroup: Option<&Arc<OwnedFd>>) -> Result<Born, 
         launch.not_born();
         return Err(fail(libc::EOPNOTSUPP));
     }
+    let _blocked = BlockedSignals::new();
     // SAFETY: as above.
     let mut result = unsafe { birth::clone(&birth, entry, arg) };
     if birth.pidfd && result.is_err_and(unavailable) {
@@ -213,6 +249,24 @@ fn by_clone(launch: &mut Launch, cgroup: Option<&Arc<OwnedFd>>) -> Result<Born, 
         result = unsafe { birth::clone(&birth, entry, arg) };
     }
     result.inspect_err(|_| launch.not_born()).map_err(fail)
+}
+
+/// The highest descriptor seen lately: the lowest free number is given out, so about as many are open.
+static MANY_FDS: AtomicI32 = AtomicI32::new(0);
+
+/// From how many open descriptors on their table is shared with the child for a moment instead of copied: a copy
+/// takes some 30 to 80 ns for each, and the child throws nearly all of them away.
+const SHARE_FROM: RawFd = 256;
+
+/// Whether the child can do with a table of its own that has nothing but 0, 1 and 2 of ours: then it is born sharing
+/// ours, and its first act is to leave it with just these.
+fn share_files(plan: &mut Plan) -> bool {
+    let few = plan.moves.iter().all(|m| !matches!(m.source, Source::Fd(..))) && plan.pipe.get() < 0;
+    let share = few && matches!(plan.close, CloseFds::Range) && MANY_FDS.load(Ordering::Relaxed) >= SHARE_FROM;
+    if share {
+        plan.close = CloseFds::Unshare;
+    }
+    share
 }
 
 /// What kernels and sandboxes answer to a call or a flag that they don't have.
@@ -226,8 +280,7 @@ fn open_pidfd(pid: i32) -> Option<OwnedFd> {
     if !facts().pidfd {
         return None;
     }
-    // SAFETY: numbers only.
-    cvt(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }).ok().map(|fd| fd::own(fd as RawFd))
+    pidfd::open(pid).ok()
 }
 
 /// Blocks all signals of the calling thread while it lives.
@@ -241,24 +294,25 @@ pub(super) struct BlockedSignals {
 
 impl BlockedSignals {
     pub(super) fn new() -> Self {
-        Self { before: set_mask(u64::MAX) }
+        Self { before: change_mask(libc::SIG_SETMASK, u64::MAX) }
     }
 
-    fn before(&self) -> u64 {
-        self.before
+    /// The mask of the calling thread, unchanged.
+    pub(super) fn current() -> u64 {
+        change_mask(libc::SIG_BLOCK, 0)
     }
 }
 
 impl Drop for BlockedSignals {
     fn drop(&mut self) {
-        set_mask(self.before);
+        change_mask(libc::SIG_SETMASK, self.before);
     }
 }
 
-fn set_mask(mask: u64) -> u64 {
+fn change_mask(how: i32, mask: u64) -> u64 {
     let mut before = 0u64;
-    let (how, size) = (libc::SIG_SETMASK, size_of::<u64>());
-    // SAFETY: eight bytes are read, eight are written, both live locals. It can't fail for SIG_SETMASK.
+    let size = size_of::<u64>();
+    // SAFETY: eight bytes are read, eight are written, both live locals. It can't fail with a valid `how`.
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const mask, &raw mut before, size) };
     before
 }

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 /// signals are blocked). 64 KiB leave room for both.
 const SIZE: usize = 64 * 1024;
 
-/// A page that can't be touched lies below each stack.
-const GUARD: usize = 4096 * 4;
+/// What can't be touched lies below each stack: one page of the largest kind (AArch64 has 64 KiB).
+const GUARD: usize = 64 * 1024;
 
 /// How many idle stacks are kept: enough for a burst of spawns, 2 MiB at most.
 const KEPT: usize = 32;
@@ -66,6 +66,13 @@ impl Stack {
         if idle.len() < KEPT {
             idle.push(self);
         }
+    }
+}
+
+impl Stack {
+    /// Leaves it to a child that may never let go of it.
+    pub(super) fn abandon(self) {
+        let _kept = std::mem::ManuallyDrop::new(self);
     }
 }
 

@@ -5,10 +5,12 @@
 //! main thread, whose end is the program's end, or else by this one, which never ends. The price is one hop.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
+use std::thread::Thread;
 
-use super::spawn::spawn;
+use super::spawn::{kept_mask, spawn_with_mask};
 use crate::{LaunchError, SpawnRequest, SpawnStep, Spawned};
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -19,15 +21,23 @@ static THREAD: Mutex<Option<(u32, Sender<Job>)>> = Mutex::new(None);
 /// Whether the calling thread lives as long as the program: the main thread does.
 #[must_use]
 pub fn is_permanent_thread() -> bool {
+    thread_local! {
+        static PERMANENT: bool = is_main_thread();
+    }
+    PERMANENT.with(|permanent| *permanent)
+}
+
+fn is_main_thread() -> bool {
     // SAFETY: no arguments.
     let thread = unsafe { libc::gettid() };
     // SAFETY: no arguments.
     thread == unsafe { libc::getpid() }
 }
 
-/// Starts a child from the thread that never ends, and calls `done` there with what [`spawn`] would have returned.
+/// Starts a child from the thread that never ends, and calls `done` there with what [`spawn`](super::spawn()) would have returned.
 ///
-/// If `done` drops a child that nobody waits for any more, the child is ended.
+/// If `done` drops a child that nobody waits for any more, the child is ended. If `done` panics, the panic ends
+/// there.
 ///
 /// # Errors
 ///
@@ -36,7 +46,9 @@ pub fn spawn_on_thread(
     request: SpawnRequest,
     done: impl FnOnce(Result<Spawned, LaunchError>) + Send + 'static,
 ) -> Result<(), LaunchError> {
-    let job: Job = Box::new(move || done(spawn(request)));
+    // That of the caller, not of the thread that makes the child.
+    let mask = kept_mask(&request);
+    let job: Job = Box::new(move || done(spawn_with_mask(request, mask)));
     sender()
         .and_then(|sender| sender.send(job).map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN)))
         .map_err(|error| LaunchError {
@@ -54,7 +66,9 @@ fn sender() -> io::Result<Sender<Job>> {
             start("herder-spawn", move || {
                 run_anywhere();
                 for job in jobs {
-                    job();
+                    // What `done` panics about is its own affair. The end of this thread would be everybody's:
+                    // the children that it made would get their parent-death signals.
+                    drop(catch_unwind(AssertUnwindSafe(job)));
                 }
             })?;
             *slot = Some((std::process::id(), sender.clone()));
@@ -64,12 +78,13 @@ fn sender() -> io::Result<Sender<Job>> {
 }
 
 /// Starts a thread of ours: a small stack, and no signal of the program is handled there.
-pub(super) fn start(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub(super) fn start(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
     let body = move || {
         block_signals();
         run();
     };
-    std::thread::Builder::new().name(name.to_owned()).stack_size(128 * 1024).spawn(body).map(drop)
+    let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(128 * 1024).spawn(body)?;
+    Ok(thread.thread().clone())
 }
 
 fn block_signals() {

@@ -83,28 +83,34 @@ impl Shared {
 
     /// Waits until the child has exited, without reaping it.
     pub(crate) async fn exited(&self) -> Result<(), WaitError> {
-        self.until(|process| Ok(process.has_exited()?.then_some(()))).await
+        // A readable pidfd says just that.
+        let look = |process: &ProcessHandle, seen| Ok((seen || process.has_exited()?).then_some(()));
+        self.until(look).await
     }
 
     /// Waits until the child has exited, and reaps it.
     pub(crate) async fn wait(&self) -> Result<Exit, WaitError> {
-        self.until(ProcessHandle::reap).await
+        let reap = |process: &ProcessHandle, seen| if seen { process.reap_exited() } else { process.reap() };
+        self.until(reap).await
     }
 
-    /// Asks `look` whenever the child may have exited.
-    async fn until<T>(&self, look: impl Fn(&ProcessHandle) -> io::Result<Option<T>>) -> Result<T, WaitError> {
+    /// Asks `look` whenever the child may have exited, and tells it whether that was seen.
+    async fn until<T>(
+        &self,
+        look: impl Fn(&ProcessHandle, bool) -> io::Result<Option<T>>,
+    ) -> Result<T, WaitError> {
         let failed = |error| WaitError::new(&self.name, "learn how it ended:", error);
         loop {
             if !self.process.is_held() {
                 // Reaped by another waiter, or by the reaper: the answer is there.
-                if let Some(answer) = look(&self.process).map_err(failed)? {
+                if let Some(answer) = look(&self.process, false).map_err(failed)? {
                     return Ok(answer);
                 }
             }
             match self.waiter() {
                 Waiter::Reactor(fd) => match fd.readable().await {
                     Ok(mut ready) => {
-                        if let Some(answer) = look(&self.process).map_err(failed)? {
+                        if let Some(answer) = look(&self.process, true).map_err(failed)? {
                             return Ok(answer);
                         }
                         // Dead, but not ours to reap yet: a debugger holds it.
@@ -117,7 +123,7 @@ impl Shared {
                 Waiter::Thread(mut done) => {
                     // An error says that the thread has ended, which it does only when the child has.
                     drop(done.wait_for(|done| *done).await);
-                    if let Some(answer) = look(&self.process).map_err(failed)? {
+                    if let Some(answer) = look(&self.process, false).map_err(failed)? {
                         return Ok(answer);
                     }
                     *self.watch() = Watch::None;

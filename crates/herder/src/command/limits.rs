@@ -57,7 +57,7 @@ pub(crate) fn check<'a>(
     program: &OsStr,
     arguments: impl IntoIterator<Item = &'a OsStr>,
     variables: impl IntoIterator<Item = (&'a OsStr, &'a OsStr)>,
-    stack_limit: Option<u64>,
+    stack_limit: impl FnOnce() -> Option<u64>,
 ) -> Result<(), SizeError> {
     let (mut argument_count, mut argument_bytes) = (0, 0);
     for (index, argument) in arguments.into_iter().enumerate() {
@@ -80,7 +80,10 @@ pub(crate) fn check<'a>(
     // Without arguments the kernel makes room for an empty one.
     let pointers = (argument_count.max(1) + variable_count) as u64 * POINTER;
     let size = program.len() as u64 + 1 + argument_bytes + variable_bytes + pointers;
-    let limit = total_limit(stack_limit);
+    if size <= LEAST_TOTAL {
+        return Ok(());
+    }
+    let limit = total_limit(stack_limit());
     if size > limit {
         return Err(SizeError::Total {
             arguments: argument_count,

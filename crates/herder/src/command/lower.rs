@@ -1,12 +1,12 @@
 //! From a command to a request for the engine: checks, and pipes. Nothing is started here.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IsTerminal};
+use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use herder_sys::{FdSource, LaunchError, Signal, SpawnRequest, SpawnStep, Strings};
+use herder_sys::{FdSource, LaunchError, Resource, Signal, SpawnRequest, SpawnStep, Strings};
 
 use super::program::{Diagnosis, candidates, diagnose};
 use super::{Command, Stdio, StdioKind, limits};
@@ -77,7 +77,6 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
     // A pipeline of our own would have its terminal on another stream: the input is what a terminal guards.
     let stdin = io::stdin();
     let terminal = matches!(streams[0], StdioKind::Inherit)
-        && stdin.is_terminal()
         && herder_sys::foreground_terminal(stdin.as_fd());
     (request.group, _) = contain::choose(command.containment, command.unix.group, terminal);
     Ok(Lowered { request, streams, name })
@@ -135,13 +134,8 @@ fn check_sizes<'a>(
     name: &str,
 ) -> Result<(), SpawnError> {
     let longest = files.iter().map(|file| file.as_os_str()).max_by_key(|file| file.len());
-    let stack = command
-        .unix
-        .rlimits
-        .iter()
-        .rev()
-        .find(|(resource, ..)| *resource == herder_sys::Resource::Stack)
-        .map_or_else(herder_sys::stack_limit, |(_, soft, _)| Some(*soft));
+    let own_limit = command.unix.rlimits.iter().rev().find(|(resource, ..)| *resource == Resource::Stack);
+    let stack = || own_limit.map_or_else(herder_sys::stack_limit, |(_, soft, _)| Some(*soft));
     let variables = variables.iter().map(|(key, value)| (key.as_os_str(), value.as_os_str()));
     limits::check(longest.unwrap_or_default(), argv, variables, stack).map_err(|error| {
         let source = io::ErrorKind::ArgumentListTooLong.into();

@@ -127,6 +127,10 @@ impl<'a> Drain<'a> {
         Self { source, piped, collector: Collector::new(capture), spill, tee, end: OutputEnd::StillHeld }
     }
 
+    pub(super) fn is_piped(&self) -> bool {
+        self.piped
+    }
+
     /// Reads until the end of the stream.
     pub(super) async fn run(&mut self, activity: &Activity) {
         let mut buffer = Vec::new();

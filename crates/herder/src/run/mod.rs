@@ -187,6 +187,8 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
     let clock = Clock::new(child.started.instant, settings.timeout, settings.idle_timeout);
     let mut stdin_error = None;
 
+    let pipes = out.is_piped() || err.is_piped();
+    let feeds = !matches!(child.feed, Feeding::Nobody);
     let (cause, exited_at) = {
         let drains = async {
             tokio::join!(out.run(&activity), err.run(&activity));
@@ -195,7 +197,7 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
         let work = std::pin::pin!(async {
             tokio::join!(drains, feed);
         });
-        let mut work = Work { future: work, done: false };
+        let mut work = Work { future: work, done: !pipes && !feeds, pays_to_wait: pipes && !feeds };
         let limit = until_exit(&shared, &settings.termination, &clock, &activity, &mut work).await?;
         let exited_at = Instant::now();
         activity.after_exit();
@@ -257,6 +259,8 @@ async fn feed(feeding: &mut Feeding, error: &mut Option<(std::io::ErrorKind, Str
 struct Work<'a, F> {
     future: Pin<&'a mut F>,
     done: bool,
+    /// Whether there are pipes to read, and nothing to feed that the child may wait for.
+    pays_to_wait: bool,
 }
 
 impl<F: Future<Output = ()>> Work<'_, F> {
@@ -285,10 +289,12 @@ async fn until_exit(
         |step| shared.take(step),
         |attempt| shared.attempt(attempt)
     ));
-    tokio::select! {
-        biased;
-        exit = &mut exited => return exit.map(|()| None).map_err(Into::into),
-        () = tokio::time::sleep(EXIT_FIRST.min(clock.shortest())) => {}
+    if work.pays_to_wait {
+        tokio::select! {
+            biased;
+            exit = &mut exited => return exit.map(|()| None).map_err(Into::into),
+            () = tokio::time::sleep(EXIT_FIRST.min(clock.shortest())) => {}
+        }
     }
     loop {
         let deadline = clock.next(activity.last());

@@ -10,6 +10,9 @@ use std::ffi::{CString, c_char};
 use std::os::fd::RawFd;
 use std::ptr;
 
+mod fds;
+mod signals;
+
 use super::pre_exec::PreExec;
 use super::syscall::{Errno, syscall};
 use crate::{Group, SpawnStep, Strings};
@@ -40,8 +43,6 @@ pub(super) struct Plan {
     pub(super) groups: Option<Vec<u32>>,
     pub(super) gid: Option<u32>,
     pub(super) uid: Option<u32>,
-    /// The dumpable flag to put back after a change of ids (0 or 1).
-    pub(super) dumpable: Option<i32>,
     pub(super) cwd: Option<CString>,
     /// The parent-death signal and the process whose death is meant.
     pub(super) die_with: Option<(i32, i32)>,
@@ -82,13 +83,12 @@ pub(super) enum CloseFds {
     No,
     /// By close_range(2).
     Range,
-    /// One by one up to this number.
-    UpTo(RawFd),
+    /// The child is born with the parent's own table and leaves it, first of all, with 0, 1 and 2 only. Until then
+    /// it must not touch a descriptor: it would be the parent's.
+    Unshare,
+    /// One by one, as /proc lists them.
+    Listed,
 }
-
-const PR_SET_DUMPABLE: usize = libc::PR_SET_DUMPABLE as usize;
-const SIGSET_BYTES: usize = 8;
-const SIG_IGN: usize = libc::SIG_IGN;
 
 /// Retries of a program that is open for writing: 1 + 2 + 4 + ... + 32 ms. A writer that was inherited by somebody
 /// else's fork lets go at that fork's `execve` (<https://github.com/golang/go/issues/22315>).
@@ -102,23 +102,26 @@ pub(super) fn run(plan: &Plan) -> (SpawnStep, Errno) {
 
 fn steps(plan: &Plan) -> Result<Infallible, (SpawnStep, Errno)> {
     let at = |step| move |errno| (step, errno);
-    reset_signals(plan).map_err(at(SpawnStep::Signals))?;
-    match plan.group {
-        Group::Inherit => {}
-        Group::New => number(libc::SYS_setpgid, [0, 0]).map(drop).map_err(at(SpawnStep::Group))?,
-        Group::Join(id) => {
-            number(libc::SYS_setpgid, [0, id as usize]).map(drop).map_err(at(SpawnStep::Group))?
-        }
-        Group::NewSession => number(libc::SYS_setsid, [0, 0]).map(drop).map_err(at(SpawnStep::Session))?,
+    if matches!(plan.close, CloseFds::Unshare) {
+        fds::leave_shared_table().map_err(at(SpawnStep::CloseFds))?;
     }
+    signals::reset(plan).map_err(at(SpawnStep::Signals))?;
+    let group = match plan.group {
+        Group::Inherit => Ok(0),
+        Group::New => number(libc::SYS_setpgid, [0, 0]),
+        Group::Join(id) => number(libc::SYS_setpgid, [0, id as usize]),
+        Group::NewSession => number(libc::SYS_setsid, [0, 0]),
+    };
+    let is_session = matches!(plan.group, Group::NewSession);
+    group.map_err(at(if is_session { SpawnStep::Session } else { SpawnStep::Group }))?;
     if let Some(nice) = plan.nice {
         set_nice(nice).map_err(at(SpawnStep::Nice))?;
     }
     if let Some(mask) = &plan.affinity {
         set_affinity(mask).map_err(at(SpawnStep::Affinity))?;
     }
-    place_fds(plan).map_err(at(SpawnStep::Fds))?;
-    close_fds(plan).map_err(at(SpawnStep::CloseFds))?;
+    fds::place(plan).map_err(at(SpawnStep::Fds))?;
+    fds::close(plan).map_err(at(SpawnStep::CloseFds))?;
     for (resource, limit) in &plan.limits {
         set_limit(*resource, limit).map_err(at(SpawnStep::Limits))?;
     }
@@ -137,7 +140,7 @@ fn steps(plan: &Plan) -> Result<Infallible, (SpawnStep, Errno)> {
         hook.run().map_err(at(SpawnStep::PreExec))?;
     }
     // Last: what was sent to us meanwhile arrives here, with default actions.
-    set_mask(plan.mask).map_err(at(SpawnStep::Signals))?;
+    signals::set_mask(plan.mask).map_err(at(SpawnStep::Signals))?;
     let Err(errno) = exec(plan);
     Err((SpawnStep::Exec, errno))
 }
@@ -161,52 +164,6 @@ pub(super) fn report(pipe: RawFd, (step, errno): (SpawnStep, Errno)) {
     let message = [step as u32, errno as u32];
     // SAFETY: eight bytes of a live local. Less than PIPE_BUF, so it is written whole or not at all (pipe(7)).
     let _ = unsafe { syscall(libc::SYS_write, [pipe as usize, (&raw const message) as usize, 8, 0, 0]) };
-}
-
-/// The kernel's sigaction begins with the handler; all zeroes is `SIG_DFL`.
-type KernelAction = [usize; 4];
-
-fn reset_signals(plan: &Plan) -> Result<(), Errno> {
-    // Rust's runtime ignores SIGPIPE, and ignored signals survive an execve (signal(7)).
-    default_action(libc::SIGPIPE)?;
-    if plan.handlers == Handlers::Cleared && !plan.reset_ignored {
-        return Ok(());
-    }
-    for signal in 1..=64 {
-        if signal == libc::SIGKILL || signal == libc::SIGSTOP {
-            continue;
-        }
-        let mut action: KernelAction = [0; 4];
-        // SAFETY: asks only; the buffer is as large as the kernel's structure.
-        unsafe {
-            syscall(libc::SYS_rt_sigaction, [signal as usize, 0, (&raw mut action) as usize, SIGSET_BYTES, 0])
-        }?;
-        let ignored = action[0] == SIG_IGN;
-        if action[0] != libc::SIG_DFL && (!ignored || plan.reset_ignored) {
-            default_action(signal)?;
-        }
-    }
-    Ok(())
-}
-
-fn default_action(signal: i32) -> Result<(), Errno> {
-    let action: KernelAction = [libc::SIG_DFL, 0, 0, 0];
-    // SAFETY: the buffer is as large as the kernel's structure.
-    unsafe {
-        syscall(libc::SYS_rt_sigaction, [signal as usize, (&raw const action) as usize, 0, SIGSET_BYTES, 0])
-    }
-    .map(drop)
-}
-
-fn set_mask(mask: u64) -> Result<(), Errno> {
-    // SAFETY: eight bytes are read.
-    unsafe {
-        syscall(
-            libc::SYS_rt_sigprocmask,
-            [libc::SIG_SETMASK as usize, (&raw const mask) as usize, 0, SIGSET_BYTES, 0],
-        )
-    }
-    .map(drop)
 }
 
 fn set_nice(nice: i32) -> Result<(), Errno> {
@@ -245,9 +202,6 @@ fn set_ids(plan: &Plan) -> Result<(), (SpawnStep, Errno)> {
     if let Some(uid) = plan.uid {
         number(libc::SYS_setuid, [uid as usize, 0]).map_err(at(SpawnStep::Uid))?;
     }
-    if let Some(dumpable) = plan.dumpable {
-        let _ = number(libc::SYS_prctl, [PR_SET_DUMPABLE, dumpable as usize]);
-    }
     Ok(())
 }
 
@@ -258,93 +212,6 @@ fn die_with_owner(signal: i32, owner: i32) -> Result<(), Errno> {
         exit(128 + libc::SIGKILL as usize);
     }
     Ok(())
-}
-
-fn duplicate_above(fd: RawFd, floor: RawFd) -> Result<RawFd, Errno> {
-    let args = [fd as usize, libc::F_DUPFD_CLOEXEC as usize, floor as usize, 0, 0];
-    // SAFETY: numbers only.
-    unsafe { syscall(libc::SYS_fcntl, args) }.map(|fd| fd as RawFd)
-}
-
-fn set_fd_flags(fd: RawFd, flags: i32) -> Result<(), Errno> {
-    let args = [fd as usize, libc::F_SETFD as usize, flags as usize, 0, 0];
-    // SAFETY: numbers only.
-    unsafe { syscall(libc::SYS_fcntl, args) }.map(drop)
-}
-
-fn duplicate_to(source: RawFd, target: RawFd) -> Result<(), Errno> {
-    if source == target {
-        return set_fd_flags(target, 0);
-    }
-    // SAFETY: numbers only.
-    unsafe { syscall(libc::SYS_dup3, [source as usize, target as usize, 0, 0, 0]) }.map(drop)
-}
-
-/// Two passes: first whatever a target would overwrite is copied out of the way, then everything is placed.
-fn place_fds(plan: &Plan) -> Result<(), Errno> {
-    for Move { source, .. } in &plan.moves {
-        if let Source::Fd(fd, true) = source {
-            fd.set(duplicate_above(fd.get(), plan.floor)?);
-        }
-    }
-    if plan.pipe.get() >= 0 && plan.moves.iter().any(|m| m.target == plan.pipe.get()) {
-        plan.pipe.set(duplicate_above(plan.pipe.get(), plan.floor)?);
-    }
-    for Move { source, target } in &plan.moves {
-        match source {
-            Source::Fd(fd, _) => duplicate_to(fd.get(), *target)?,
-            Source::Same(fd) => duplicate_to(*fd, *target)?,
-            Source::Null => {
-                let fd = open_null()?;
-                duplicate_to(fd, *target)?;
-                if fd != *target {
-                    let _ = number(libc::SYS_close, [fd as usize, 0]);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn open_null() -> Result<RawFd, Errno> {
-    let flags = libc::O_RDWR | libc::O_CLOEXEC;
-    let args = [libc::AT_FDCWD as usize, c"/dev/null".as_ptr() as usize, flags as usize, 0, 0];
-    // SAFETY: a NUL-terminated string is read.
-    unsafe { syscall(libc::SYS_openat, args) }.map(|fd| fd as RawFd)
-}
-
-/// Marks everything from 3 up that was not asked for as close-on-exec: closed only by the `execve`, so that the
-/// pipe that tells of its failure still works.
-fn close_fds(plan: &Plan) -> Result<(), Errno> {
-    let kept = |fd: RawFd| plan.moves.iter().any(|m| m.target == fd);
-    match plan.close {
-        CloseFds::No => Ok(()),
-        CloseFds::UpTo(last) => {
-            for fd in (3..=last).filter(|fd| !kept(*fd)) {
-                match set_fd_flags(fd, libc::FD_CLOEXEC) {
-                    Ok(()) | Err(libc::EBADF) => {}
-                    Err(errno) => return Err(errno),
-                }
-            }
-            Ok(())
-        }
-        CloseFds::Range => {
-            let mut start = 3;
-            for fd in (3..plan.floor).filter(|fd| kept(*fd)) {
-                if start < fd {
-                    close_range(start as u32, fd as u32 - 1)?;
-                }
-                start = fd + 1;
-            }
-            close_range(start as u32, u32::MAX)
-        }
-    }
-}
-
-fn close_range(first: u32, last: u32) -> Result<(), Errno> {
-    let args = [first as usize, last as usize, libc::CLOSE_RANGE_CLOEXEC as usize, 0, 0];
-    // SAFETY: numbers only.
-    unsafe { syscall(libc::SYS_close_range, args) }.map(drop)
 }
 
 /// Tries the candidates as execvp(3) does: what does not exist is passed over, a refusal is remembered.

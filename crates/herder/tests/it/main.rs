@@ -1,0 +1,23 @@
+//! The behaviour of the library, seen from outside, on real processes.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+//@mod cancel;
+//@mod drop_rule;
+mod feed;
+//@mod handle;
+//@mod join_limits;
+mod lookup;
+mod output;
+//@mod races;
+mod spawn;
+//@mod std_port;
+mod stdio;
+//@mod terminate;
+//@mod tokio_port;
+//@mod tree;
+//@mod wait;

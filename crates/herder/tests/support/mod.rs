@@ -1,0 +1,109 @@
+//! What all tests need: a runtime with a limit, the fixture program, and looks at the processes of this host.
+
+use std::fs;
+use std::future::Future;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use herder::Command;
+use herder::os::unix::CommandExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::runtime::{Builder, Runtime};
+
+/// No test takes longer: one that does hangs.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// The number under which a leashed child holds its leash.
+const LEASH: i32 = 9;
+
+pub(crate) fn current_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+pub(crate) fn multi_thread() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Runs a test in a runtime of its own, within the limit.
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
+    current_thread().block_on(within(test))
+}
+
+pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, work).await.expect("it hangs")
+}
+
+/// The fixture program with its steps.
+pub(crate) fn fixture(steps: &[&str]) -> Command {
+    let mut command = Command::new(test_child::path());
+    command.args(steps);
+    command
+}
+
+/// One line, read byte by byte so that nothing behind it is taken.
+pub(crate) async fn line(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut line = Vec::new();
+    loop {
+        match within(stream.read_u8()).await {
+            Ok(b'\n') => return String::from_utf8(line).unwrap(),
+            Ok(byte) => line.push(byte),
+            Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&line)),
+        }
+    }
+}
+
+/// Looks again and again until the condition holds.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(20), "never happened: {what}");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// The state of a process, or `None` if there is none with this id.
+pub(crate) fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Whether nothing is left of it, not even a zombie.
+pub(crate) fn is_gone(pid: u32) -> bool {
+    state(pid).is_none()
+}
+
+/// Whether it runs no more: somebody else's child may be a zombie for a while.
+pub(crate) fn is_dead(pid: u32) -> bool {
+    matches!(state(pid), None | Some('Z' | 'X'))
+}
+
+/// Our own descriptors.
+pub(crate) fn open_fds() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Held by a child and everything that it starts: tells, without asking for process ids, when the last is gone.
+#[derive(Debug)]
+pub(crate) struct Leash(std::io::PipeReader);
+
+impl Leash {
+    /// Puts `command` and whatever it starts on a leash.
+    pub(crate) fn tie(command: &mut Command) -> Self {
+        let (reader, writer) = std::io::pipe().unwrap();
+        command.fd(LEASH, OwnedFd::from(writer));
+        Self(reader)
+    }
+
+    /// Waits until nobody is left; the command must be gone too, as it holds an end itself.
+    pub(crate) fn is_free(self) {
+        use std::io::Read;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let Self(mut reader) = self;
+            let read = reader.read(&mut [0]);
+            drop(sender.send(read));
+        });
+        let read = receiver.recv_timeout(Duration::from_secs(20)).expect("a process is left");
+        assert_eq!(read.unwrap(), 0);
+    }
+}
