@@ -1,5 +1,7 @@
 //! The engine on real processes, without a runtime.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;

@@ -46,3 +46,8 @@ pub use herder_sys::Signal;
 pub use output::Capture;
 pub use report::{Cause, Report, RunError};
 pub use terminate::Termination;
+
+/// The examples of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

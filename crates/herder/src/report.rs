@@ -314,7 +314,7 @@ impl fmt::Display for RunError {
                 let took = report.elapsed();
                 match report.cause() {
                     Cause::Exited | Cause::Signaled => {
-                        write!(f, "{:?} failed: {}", report.name(), report.status)?
+                        write!(f, "{:?} failed: {}", report.name(), report.status)?;
                     }
                     cause => write!(f, "{:?} {cause} after {took:.1?}: {}", report.name(), report.status)?,
                 }

@@ -8,7 +8,7 @@ use herder_sys::{FdSource, LaunchError, Process, SpawnRequest, SpawnStep, Spawne
 use tokio::runtime::Handle;
 
 use crate::child::{Child, ChildStderr, ChildStdin, ChildStdout, Ends, Food, Settings, Started, TakenFood};
-use crate::command::{Command, Defaults, Lowered, STALL_LIMIT, StdioKind, lower, setup_error};
+use crate::command::{Command, Defaults, Lowered, STALL_LIMIT, Stdio, StdioKind, lower, setup_error};
 use crate::error::{SpawnError, SpawnErrorKind};
 
 impl Command {
@@ -205,3 +205,22 @@ impl Wiring<'_> {
         Ok(None)
     }
 }
+
+macro_rules! into_stdio {
+    ($end:ident) => {
+        /// Our end of a pipe of one child becomes a stream of another; it blocks from now on.
+        ///
+        /// Fails only if the pipe was closed, or given up, before.
+        impl TryFrom<$end> for Stdio {
+            type Error = std::io::Error;
+
+            fn try_from(end: $end) -> std::io::Result<Self> {
+                end.into_owned_fd().map(Into::into)
+            }
+        }
+    };
+}
+
+into_stdio!(ChildStdin);
+into_stdio!(ChildStdout);
+into_stdio!(ChildStderr);

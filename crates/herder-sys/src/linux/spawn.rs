@@ -262,7 +262,8 @@ const SHARE_FROM: RawFd = 256;
 /// ours, and its first act is to leave it with just these.
 fn share_files(plan: &mut Plan) -> bool {
     let few = plan.moves.iter().all(|m| !matches!(m.source, Source::Fd(..))) && plan.pipe.get() < 0;
-    let share = few && matches!(plan.close, CloseFds::Range) && MANY_FDS.load(Ordering::Relaxed) >= SHARE_FROM;
+    let share =
+        few && matches!(plan.close, CloseFds::Range) && MANY_FDS.load(Ordering::Relaxed) >= SHARE_FROM;
     if share {
         plan.close = CloseFds::Unshare;
     }

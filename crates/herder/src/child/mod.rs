@@ -182,7 +182,6 @@ impl Child {
     /// # Errors
     ///
     /// As [`wait`](Self::wait).
-    #[expect(clippy::needless_pass_by_ref_mut, reason = "as in std and Tokio")]
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, WaitError> {
         self.handle().try_wait()
     }
@@ -202,7 +201,6 @@ impl Child {
     /// # Errors
     ///
     /// As [`signal`](Self::signal).
-    #[expect(clippy::needless_pass_by_ref_mut, reason = "as in std and Tokio")]
     pub fn start_kill(&mut self) -> Result<(), SignalError> {
         self.shared.kill()
     }

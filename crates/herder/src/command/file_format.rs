@@ -100,15 +100,9 @@ fn elf_interpreter<F: Read + Seek>(start: &[u8], file: &mut F) -> io::Result<Opt
     Ok(None)
 }
 
-#[cfg(unix)]
 fn path_from(bytes: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
     std::ffi::OsStr::from_bytes(bytes).into()
-}
-
-#[cfg(not(unix))]
-fn path_from(bytes: &[u8]) -> PathBuf {
-    String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 #[cfg(test)]

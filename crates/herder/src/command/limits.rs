@@ -114,7 +114,7 @@ mod tests {
     ) -> Result<(), SizeError> {
         let arguments = arguments.iter().map(OsStr::new);
         let variables = variables.iter().map(|(key, value)| (OsStr::new(*key), OsStr::new(value)));
-        check(OsStr::new("/bin/true"), arguments, variables, stack)
+        check(OsStr::new("/bin/true"), arguments, variables, || stack)
     }
 
     #[test]

@@ -76,8 +76,7 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
     check_streams(&streams).map_err(invalid)?;
     // A pipeline of our own would have its terminal on another stream: the input is what a terminal guards.
     let stdin = io::stdin();
-    let terminal = matches!(streams[0], StdioKind::Inherit)
-        && herder_sys::foreground_terminal(stdin.as_fd());
+    let terminal = matches!(streams[0], StdioKind::Inherit) && herder_sys::foreground_terminal(stdin.as_fd());
     (request.group, _) = contain::choose(command.containment, command.unix.group, terminal);
     Ok(Lowered { request, streams, name })
 }

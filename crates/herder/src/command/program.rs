@@ -219,15 +219,9 @@ fn unrecognised(file: &Path, metadata: &Metadata) -> Option<NotExecutable> {
     })
 }
 
-#[cfg(unix)]
 fn no_permission_bit(metadata: &Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt;
     metadata.permissions().mode() & 0o111 == 0
-}
-
-#[cfg(not(unix))]
-fn no_permission_bit(_: &Metadata) -> bool {
-    false
 }
 
 /// Whether the kernel's list of mounts (proc_pid_mountinfo(5)) says so; without the list, no.

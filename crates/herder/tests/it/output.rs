@@ -27,8 +27,7 @@ fn status_and_both_streams() {
 fn a_background_child_that_holds_the_pipe_is_not_waited_for() {
     run(async {
         let start = Instant::now();
-        let report =
-            Command::new("sh").args(["-c", "sleep 20 & echo hi; exit 3"]).output().await.unwrap();
+        let report = Command::new("sh").args(["-c", "sleep 20 & echo hi; exit 3"]).output().await.unwrap();
         assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
         assert_eq!((report.status.code(), &*report.stdout), (Some(3), &b"hi\n"[..]));
         assert_eq!(*report.stdout_report().end(), OutputEnd::StillHeld);
@@ -59,10 +58,12 @@ fn three_million_lines_with_limits_add_up() {
         command.args(["1", "3000000"]).capture(Capture::head_and_tail(1000, 2000));
         let report = command.output().await.unwrap();
         let stream = report.stdout_report();
-        let expected: u64 = (1..=7u32).map(|digits| {
-            let (low, high) = (10u64.pow(digits - 1), (10u64.pow(digits) - 1).min(3_000_000));
-            (high - low + 1) * u64::from(digits + 1)
-        }).sum();
+        let expected: u64 = (1..=7u32)
+            .map(|digits| {
+                let (low, high) = (10u64.pow(digits - 1), (10u64.pow(digits) - 1).min(3_000_000));
+                (high - low + 1) * u64::from(digits + 1)
+            })
+            .sum();
         assert_eq!(stream.total(), expected);
         assert_eq!(stream.dropped(), expected - 3000);
         assert_eq!(report.stdout.len(), 3000);
@@ -226,7 +227,8 @@ fn secrets_are_in_no_text_of_ours() {
             let error = broken.spawn().unwrap_err();
             texts.push(format!("{error} {error:?} {error:#?}"));
             let error = broken.read().await.unwrap_err();
-            texts.push(format!("{error} {error:?} {:?}", std::io::Error::from(error)));
+            texts.push(format!("{error} {error:?}"));
+            texts.push(format!("{:?}", std::io::Error::from(error)));
         }
         for text in texts {
             assert!(!text.contains(secret), "{text}");

@@ -141,7 +141,8 @@ fn another_user() {
             let dir = tempfile::tempdir().unwrap();
             let copy = dir.path().join("copy");
             std::fs::copy(test_child::path(), &copy).unwrap();
-            std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                .unwrap();
             let mut command = Command::new(&copy);
             command.args(["uid", "gid", "groups"]).uid(65_534).gid(65_533);
             assert_eq!(told(&command).await, "65534 65534 65534 65534\n65533 65533 65533 65533");
@@ -248,7 +249,7 @@ fn a_failed_spawn_leaves_no_child_and_no_descriptor() {
             command.output().await.unwrap_err();
         }
         drop(command);
-        leash.is_free();
+        leash.wait_free();
     });
 }
 

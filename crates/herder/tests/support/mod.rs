@@ -52,15 +52,6 @@ pub(crate) async fn line(stream: &mut (impl AsyncRead + Unpin)) -> String {
     }
 }
 
-/// Looks again and again until the condition holds.
-pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(20), "never happened: {what}");
-        std::thread::sleep(Duration::from_micros(200));
-    }
-}
-
 /// The state of a process, or `None` if there is none with this id.
 pub(crate) fn state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -70,16 +61,6 @@ pub(crate) fn state(pid: u32) -> Option<char> {
 /// Whether nothing is left of it, not even a zombie.
 pub(crate) fn is_gone(pid: u32) -> bool {
     state(pid).is_none()
-}
-
-/// Whether it runs no more: somebody else's child may be a zombie for a while.
-pub(crate) fn is_dead(pid: u32) -> bool {
-    matches!(state(pid), None | Some('Z' | 'X'))
-}
-
-/// Our own descriptors.
-pub(crate) fn open_fds() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// Held by a child and everything that it starts: tells, without asking for process ids, when the last is gone.
@@ -95,7 +76,7 @@ impl Leash {
     }
 
     /// Waits until nobody is left; the command must be gone too, as it holds an end itself.
-    pub(crate) fn is_free(self) {
+    pub(crate) fn wait_free(self) {
         use std::io::Read;
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
