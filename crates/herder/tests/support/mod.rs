@@ -3,7 +3,7 @@
 use std::fs;
 use std::future::Future;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use herder::Command;
 use herder::os::unix::CommandExt;
