@@ -4,7 +4,7 @@ use std::io::{self, PipeWriter, Write};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncWrite, Interest};
 
@@ -22,23 +22,35 @@ pub struct ChildStdin(Arc<StdinCell>);
 
 /// The pipe, where the ladder of a termination can close it too, whoever holds the [`ChildStdin`].
 #[derive(Debug)]
-pub(crate) struct StdinCell(Mutex<Option<End<PipeWriter>>>);
+pub(crate) struct StdinCell(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    end: Option<End<PipeWriter>>,
+    /// A write that waits: closing the pipe must end it.
+    waiting: Option<Waker>,
+}
 
 impl StdinCell {
-    fn lock(&self) -> MutexGuard<'_, Option<End<PipeWriter>>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn close(&self) {
-        let pipe = self.lock().take();
-        drop(pipe);
+        let mut state = self.lock();
+        let (end, waiting) = (state.end.take(), state.waiting.take());
+        drop(state);
+        drop(end);
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
     }
 }
 
 impl ChildStdin {
     pub(crate) fn new(fd: OwnedFd) -> Self {
         let end = End::new(fd.into(), Interest::WRITABLE);
-        Self(Arc::new(StdinCell(Mutex::new(Some(end)))))
+        Self(Arc::new(StdinCell(Mutex::new(State { end: Some(end), waiting: None }))))
     }
 
     pub(crate) fn cell(&self) -> Arc<StdinCell> {
@@ -51,7 +63,7 @@ impl ChildStdin {
     ///
     /// If it was closed.
     pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
-        let end = self.0.lock().take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let end = self.0.lock().end.take().ok_or(io::ErrorKind::BrokenPipe)?;
         blocking(end.into_pipe()?.into())
     }
 }
@@ -67,10 +79,13 @@ impl Drop for ChildStdin {
 /// A write that is cancelled has written nothing; `write_all`, as with any writer, may have written a part.
 impl AsyncWrite for ChildStdin {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut *self.0.lock() {
-            Some(end) => end.poll_io(context, |mut pipe| pipe.write(bytes)),
-            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-        }
+        let mut state = self.0.lock();
+        let Some(end) = &mut state.end else {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        };
+        let written = end.poll_io(context, |mut pipe| pipe.write(bytes));
+        state.waiting = written.is_pending().then(|| context.waker().clone());
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

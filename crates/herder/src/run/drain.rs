@@ -15,6 +15,9 @@ use crate::output::{Capture, Collector, OutputEnd, Spill, StreamReport};
 /// Bytes read at once: what a pipe holds by default.
 const CHUNK: usize = 64 * 1024;
 
+/// Chunks read in one go: 1 MiB.
+const YIELD_AFTER: u32 = 16;
+
 /// What a pipe can hold at most without privileges (`/proc/sys/fs/pipe-max-size`): more than that, read after the
 /// exit, is not only the child's.
 const PIPE_MAX: u64 = 1024 * 1024;
@@ -134,6 +137,7 @@ impl<'a> Drain<'a> {
     /// Reads until the end of the stream.
     pub(super) async fn run(&mut self, activity: &Activity) {
         let mut buffer = Vec::new();
+        let mut chunks = 0u32;
         while let Some(source) = &mut self.source {
             if buffer.is_empty() {
                 buffer.resize(CHUNK, 0);
@@ -144,6 +148,12 @@ impl<'a> Drain<'a> {
                     activity.read(count);
                     if let Err(error) = self.deliver(&buffer[..count], activity).await {
                         return self.close(OutputEnd::failed(&error));
+                    }
+                    chunks += 1;
+                    if chunks == YIELD_AFTER {
+                        // A writer that is faster than we are must not keep the timers from being looked at.
+                        tokio::task::yield_now().await;
+                        chunks = 0;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -1,6 +1,7 @@
 //! The join: exit, then the end of output or the drain limit, then the report.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -102,11 +103,19 @@ impl Command {
     async fn see_through(&self, defaults: Defaults) -> Result<Report, RunError> {
         // Made before the child: an existing file, or a full disk, should cost nothing.
         let spills = Spills::create(&self.capture, &self.display_name())?;
-        let child = self.begin(defaults).await?;
-        match join(child, spills, [None, None]).await? {
-            Ok(report) => Ok(report),
-            Err(failure) => Err(setup_error(self, failure).into()),
+        let files = spills.paths();
+        let failed = match self.begin(defaults).await {
+            Ok(child) => match join(child, spills, [None, None]).await? {
+                Ok(report) => return Ok(report),
+                Err(failure) => setup_error(self, failure),
+            },
+            Err(error) => error,
+        };
+        // Ours, new and empty: nothing ran.
+        for file in files {
+            drop(std::fs::remove_file(file));
         }
+        Err(failed.into())
     }
 }
 
@@ -166,6 +175,10 @@ impl Spills {
             })
         };
         Ok(Self([create("stdout")?, create("stderr")?]))
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        self.0.iter().flatten().map(|spill| spill.report().path().to_owned()).collect()
     }
 }
 
@@ -331,11 +344,9 @@ async fn drain_rest(grace: Duration, activity: &Activity, work: &mut Work<'_, im
         let now = Instant::now();
         let quiet = activity.last().is_none_or(|last| now.saturating_duration_since(last) >= grace);
         let long = now.saturating_duration_since(exited) >= grace.saturating_mul(10);
-        if activity.is_delivering() {
-            // The reader behind a tee is slow; what the child wrote is not given up for that.
-            continue;
-        }
-        if quiet || (long && activity.is_past_exit()) {
+        // A reader behind a tee may be slow: what the child left behind is not given up for that.
+        let delivering = activity.is_delivering() && !activity.is_past_exit();
+        if (quiet || long) && !delivering {
             return;
         }
     }
