@@ -90,9 +90,9 @@ pub(super) enum CloseFds {
     Listed,
 }
 
-/// Retries of a program that is open for writing: 1 + 2 + 4 + ... + 32 ms. A writer that was inherited by somebody
+/// Retries of a program that is open for writing: 1 + 2 + 4 + ... + 128 ms. A writer that was inherited by somebody
 /// else's fork lets go at that fork's `execve` (<https://github.com/golang/go/issues/22315>).
-const BUSY_RETRIES: u32 = 6;
+const BUSY_RETRIES: u32 = 8;
 
 /// Does everything, up to and including `execve`. It returns only if something failed.
 pub(super) fn run(plan: &Plan) -> (SpawnStep, Errno) {
