@@ -145,7 +145,7 @@ fn check_sizes<'a>(
 /// What a failed step of the engine means for this command. Looks at files, so it may block.
 pub(crate) fn setup_error(command: &Command, failure: LaunchError) -> SpawnError {
     let name = command.display_name();
-    let source = failure.io();
+    let mut source = failure.io();
     let (kind, detail) = match failure.step {
         SpawnStep::Exec => exec_error(command, &failure),
         SpawnStep::Chdir => {
@@ -167,10 +167,16 @@ pub(crate) fn setup_error(command: &Command, failure: LaunchError) -> SpawnError
         }
         step => (SpawnErrorKind::Setup, format!("{}: {source}", describe(step))),
     };
+    if kind == SpawnErrorKind::ProgramNotFound {
+        // Not "permission denied", which a directory of `PATH` may have been worth.
+        source = io::Error::from_raw_os_error(ENOENT);
+    }
     SpawnError::new(&name, kind, detail, source).at(failure.step)
 }
 
 const EINVAL: i32 = 22;
+
+const ENOENT: i32 = 2;
 
 /// How long a child may take from its birth to the end of its `execve` before it is given up and killed.
 pub(crate) const STALL_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);

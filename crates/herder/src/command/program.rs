@@ -121,7 +121,8 @@ pub(crate) fn diagnose(errno: i32, candidates: &[PathBuf], cwd: Option<&Path>) -
         let file = resolve(candidate);
         let metadata = match fs::metadata(&file) {
             Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // A directory of `PATH` that we may not look into says nothing about the program.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && candidates.len() == 1 => {
                 let why = NotExecutable::PermissionDenied;
                 first_denied.get_or_insert_with(|| Diagnosis::NotExecutable { path: candidate.clone(), why });
                 continue;

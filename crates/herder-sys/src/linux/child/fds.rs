@@ -84,18 +84,21 @@ fn is_kept(plan: &Plan, fd: RawFd) -> bool {
 }
 
 fn close_ranges(plan: &Plan) -> Result<(), Errno> {
+    // Without a pipe that must live until then, now and not at the `execve`: a copy of the program itself, open for
+    // writing, would make that fail (ETXTBSY).
+    let flags = if plan.pipe.get() < 0 { 0 } else { libc::CLOSE_RANGE_CLOEXEC };
     let mut start = 3;
     for fd in (3..plan.floor).filter(|fd| is_kept(plan, *fd)) {
         if start < fd {
-            close_range(start as u32, fd as u32 - 1)?;
+            close_range(start as u32, fd as u32 - 1, flags)?;
         }
         start = fd + 1;
     }
-    close_range(start as u32, u32::MAX)
+    close_range(start as u32, u32::MAX, flags)
 }
 
-fn close_range(first: u32, last: u32) -> Result<(), Errno> {
-    let args = [first as usize, last as usize, libc::CLOSE_RANGE_CLOEXEC as usize, 0, 0];
+fn close_range(first: u32, last: u32, flags: u32) -> Result<(), Errno> {
+    let args = [first as usize, last as usize, flags as usize, 0, 0];
     // SAFETY: numbers only.
     unsafe { syscall(libc::SYS_close_range, args) }.map(drop)
 }
