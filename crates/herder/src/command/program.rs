@@ -146,12 +146,18 @@ pub(crate) fn diagnose(errno: i32, candidates: &[PathBuf], cwd: Option<&Path>) -
         }
     }
     match kind {
-        io::ErrorKind::PermissionDenied => first_denied.unwrap_or(Diagnosis::Unexplained),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !any_exists => {
-            Diagnosis::ProgramNotFound { searched: candidates.to_vec() }
+        io::ErrorKind::PermissionDenied if first_denied.is_some() => {
+            first_denied.unwrap_or(Diagnosis::Unexplained)
         }
+        // Of several, only a directory of `PATH` was refused.
+        io::ErrorKind::PermissionDenied if !any_exists && candidates.len() > 1 => not_found(candidates),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !any_exists => not_found(candidates),
         _ => Diagnosis::Unexplained,
     }
+}
+
+fn not_found(candidates: &[PathBuf]) -> Diagnosis {
+    Diagnosis::ProgramNotFound { searched: candidates.to_vec() }
 }
 
 /// The interpreter or loader that a chain of scripts ends in, if it does not exist.
