@@ -1,6 +1,6 @@
 //! Plain data that crosses the line between the library and a backend.
 
-use std::ffi::{OsStr, OsString, c_char};
+use std::ffi::{CStr, OsStr, OsString, c_char};
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitStatus;
@@ -64,6 +64,11 @@ impl Strings {
         let start = *self.starts.get(index)?;
         let end = self.starts.get(index + 1).copied().unwrap_or(self.bytes.len()) - 1;
         Some(OsStr::from_bytes(self.bytes.get(start..end)?))
+    }
+
+    /// All strings, as C has them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &CStr> {
+        self.starts.iter().filter_map(|&start| CStr::from_bytes_until_nul(&self.bytes[start..]).ok())
     }
 
     /// Pointers to all strings and a null pointer: valid while `self` lives and is not changed.
@@ -376,3 +381,7 @@ pub struct Facts {
     /// close_range(2) with `CLOSE_RANGE_CLOEXEC` (Linux 5.11).
     pub close_range: bool,
 }
+
+#[cfg(test)]
+#[path = "types_tests.rs"]
+mod tests;

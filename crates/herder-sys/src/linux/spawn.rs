@@ -1,7 +1,7 @@
 //! One request, from checks to a living child.
 
 use std::cell::Cell;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
@@ -261,9 +261,22 @@ const SHARE_FROM: RawFd = 256;
 /// Whether the child can do with a table of its own that has nothing but 0, 1 and 2 of ours: then it is born sharing
 /// ours, and its first act is to leave it with just these.
 fn share_files(plan: &mut Plan) -> bool {
-    let few = plan.moves.iter().all(|m| !matches!(m.source, Source::Fd(..))) && plan.pipe.get() < 0;
-    let share =
-        few && matches!(plan.close, CloseFds::Range) && MANY_FDS.load(Ordering::Relaxed) >= SHARE_FROM;
+    if !matches!(plan.close, CloseFds::Range) || MANY_FDS.load(Ordering::Relaxed) < SHARE_FROM {
+        return false;
+    }
+    let needs_ours = |m: &Move| match m.source {
+        Source::Fd(..) => true,
+        Source::Null => false,
+        Source::Same(fd) => fd > 2,
+    };
+    // `/proc/self/fd/7` is a path through the table.
+    let through_table =
+        |path: &CStr| path.to_bytes().starts_with(b"/proc/") || path.to_bytes().starts_with(b"/dev/");
+    let candidates = plan.strings.first().is_some_and(|paths| paths.iter().any(through_table));
+    let share = plan.pipe.get() < 0
+        && !plan.moves.iter().any(needs_ours)
+        && !plan.cwd.as_deref().is_some_and(through_table)
+        && !candidates;
     if share {
         plan.close = CloseFds::Unshare;
     }
@@ -317,3 +330,7 @@ fn change_mask(how: i32, mask: u64) -> u64 {
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const mask, &raw mut before, size) };
     before
 }
+
+#[cfg(test)]
+#[path = "spawn_tests.rs"]
+mod tests;

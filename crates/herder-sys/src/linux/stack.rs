@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-/// What the child's code needs is below 2 KiB; a debug build wants more, and a signal frame is not needed (all
-/// signals are blocked). 64 KiB leave room for both.
+/// What the child's code needs is below 2 KiB; a debug build wants more, and no signal
+/// handler runs there. 64 KiB leave room for both.
 const SIZE: usize = 64 * 1024;
 
 /// What can't be touched lies below each stack: one page of the largest kind (AArch64 has 64 KiB).

@@ -62,16 +62,22 @@ fn open(path: &CStr, flags: i32) -> Result<RawFd, Errno> {
 pub(super) fn leave_shared_table() -> Result<(), Errno> {
     let args = [3, u32::MAX as usize, libc::CLOSE_RANGE_UNSHARE as usize, 0, 0];
     // SAFETY: numbers only.
-    unsafe { syscall(libc::SYS_close_range, args) }.map(drop)
+    match unsafe { syscall(libc::SYS_close_range, args) } {
+        // A sandbox that began after the facts were found. A copy of it all; `close` sees to the rest.
+        Err(libc::ENOSYS | libc::EPERM | libc::EINVAL) => {
+            number(libc::SYS_unshare, [libc::CLONE_FILES as usize, 0]).map(drop)
+        }
+        result => result.map(drop),
+    }
 }
 
 /// Marks everything from 3 up that was not asked for as close-on-exec: closed only by the `execve`, so that the
-/// pipe that tells of its failure still works.
+/// pipe that tells of its failure still works, and paths like `/proc/self/fd/7` lead somewhere.
 pub(super) fn close(plan: &Plan) -> Result<(), Errno> {
     match plan.close {
-        CloseFds::No | CloseFds::Unshare => Ok(()),
+        CloseFds::No => Ok(()),
         CloseFds::Listed => close_listed(plan),
-        CloseFds::Range => match close_ranges(plan) {
+        CloseFds::Range | CloseFds::Unshare => match close_ranges(plan) {
             // A sandbox that began after the facts were found.
             Err(libc::ENOSYS | libc::EPERM | libc::EINVAL) => close_listed(plan),
             result => result,
@@ -84,21 +90,18 @@ fn is_kept(plan: &Plan, fd: RawFd) -> bool {
 }
 
 fn close_ranges(plan: &Plan) -> Result<(), Errno> {
-    // Without a pipe that must live until then, now and not at the `execve`: a copy of the program itself, open for
-    // writing, would make that fail (ETXTBSY).
-    let flags = if plan.pipe.get() < 0 { 0 } else { libc::CLOSE_RANGE_CLOEXEC };
     let mut start = 3;
     for fd in (3..plan.floor).filter(|fd| is_kept(plan, *fd)) {
         if start < fd {
-            close_range(start as u32, fd as u32 - 1, flags)?;
+            close_range(start as u32, fd as u32 - 1)?;
         }
         start = fd + 1;
     }
-    close_range(start as u32, u32::MAX, flags)
+    close_range(start as u32, u32::MAX)
 }
 
-fn close_range(first: u32, last: u32, flags: u32) -> Result<(), Errno> {
-    let args = [first as usize, last as usize, flags as usize, 0, 0];
+fn close_range(first: u32, last: u32) -> Result<(), Errno> {
+    let args = [first as usize, last as usize, libc::CLOSE_RANGE_CLOEXEC as usize, 0, 0];
     // SAFETY: numbers only.
     unsafe { syscall(libc::SYS_close_range, args) }.map(drop)
 }
@@ -113,10 +116,30 @@ fn close_one(plan: &Plan, fd: RawFd) -> Result<(), Errno> {
     }
 }
 
-/// In the child, whose table nobody else changes any more.
 fn close_listed(plan: &Plan) -> Result<(), Errno> {
+    for_each_open(|fd| close_one(plan, fd))
+}
+
+/// Closes, for real, what the `execve` would close, but for the pipe that tells of its failure.
+///
+/// A program that somebody has open for writing can't be executed (ETXTBSY), and if that was one of our threads at
+/// the child's birth, then the child has it open too.
+pub(super) fn close_marked(plan: &Plan) {
+    let _ = for_each_open(|fd| {
+        // SAFETY: numbers only.
+        let flags = unsafe { syscall(libc::SYS_fcntl, [fd as usize, libc::F_GETFD as usize, 0, 0, 0]) };
+        let marked = flags.is_ok_and(|flags| flags & libc::FD_CLOEXEC as usize != 0);
+        if marked && fd != plan.pipe.get() {
+            let _ = number(libc::SYS_close, [fd as usize, 0]);
+        }
+        Ok(())
+    });
+}
+
+/// In the child, whose table nobody else changes any more.
+fn for_each_open(visit: impl Fn(RawFd) -> Result<(), Errno>) -> Result<(), Errno> {
     let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    let Ok(dir) = open(c"/proc/self/fd", flags) else { return close_to_limit(plan) };
+    let Ok(dir) = open(c"/proc/self/fd", flags) else { return for_each_to_limit(visit) };
     let mut entries = Entries([0; 1024]);
     loop {
         let args = [dir as usize, (&raw mut entries) as usize, size_of::<Entries>(), 0, 0];
@@ -128,8 +151,8 @@ fn close_listed(plan: &Plan) -> Result<(), Errno> {
         let mut rest = entries.0.get(..filled).unwrap_or(&[]);
         while let Some((name, behind)) = first_name(rest) {
             rest = behind;
-            if let Some(fd) = parse(name) {
-                close_one(plan, fd)?;
+            if let Some(fd) = parse(name).filter(|fd| *fd != dir) {
+                visit(fd)?;
             }
         }
     }
@@ -163,14 +186,11 @@ fn parse(name: &[u8]) -> Option<RawFd> {
 }
 
 /// Where no descriptor is left to list the others with, or /proc is not there.
-fn close_to_limit(plan: &Plan) -> Result<(), Errno> {
+fn for_each_to_limit(visit: impl Fn(RawFd) -> Result<(), Errno>) -> Result<(), Errno> {
     let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     let args = [0, libc::RLIMIT_NOFILE as usize, 0, (&raw mut limit) as usize, 0];
     // SAFETY: one structure is written.
     unsafe { syscall(libc::SYS_prlimit64, args) }?;
     let end = limit.rlim_cur.min(RawFd::MAX as u64) as RawFd;
-    for fd in 3..end {
-        close_one(plan, fd)?;
-    }
-    Ok(())
+    (0..end).try_for_each(visit)
 }

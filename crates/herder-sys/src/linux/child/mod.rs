@@ -2,7 +2,8 @@
 //!
 //! It shares our memory and thread-local storage while we go on running. So: bare system calls only (no C
 //! library), no allocation, no locks, no panics, and nothing is written but the outcome and the scratch numbers of
-//! its own plan. All signals are blocked from before its birth until just before the `execve`.
+//! its own plan. No signal handler runs in it: it is born with default actions, or with all signals blocked until it
+//! has reset them itself.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -21,7 +22,6 @@ use crate::{Group, SpawnStep, Strings};
 #[derive(Debug)]
 pub(super) struct Plan {
     /// Owns what the pointers point at.
-    #[expect(dead_code, reason = "read through the pointers only")]
     pub(super) strings: [Strings; 3],
     /// Null-terminated lists of pointers into `strings`.
     pub(super) paths: Vec<*const c_char>,
@@ -234,9 +234,17 @@ fn exec_one(plan: &Plan, path: *const c_char) -> Errno {
     for attempt in 0..=BUSY_RETRIES {
         // SAFETY: a NUL-terminated string and two null-terminated lists of such.
         match unsafe { syscall(libc::SYS_execve, args) } {
-            Err(libc::ETXTBSY) if attempt < BUSY_RETRIES => pause(1 << attempt),
+            Err(libc::ETXTBSY) => {}
+            // The path led through one of the descriptors that were closed below.
+            Err(libc::ENOENT) if attempt > 0 => return libc::ETXTBSY,
             Err(errno) => return errno,
             Ok(_) => {}
+        }
+        if attempt == 0 {
+            fds::close_marked(plan);
+        }
+        if attempt < BUSY_RETRIES {
+            pause(1 << attempt);
         }
     }
     libc::ETXTBSY

@@ -1,0 +1,22 @@
+//! The engine on real processes, without a runtime: what it promises, and what it does when things go wrong.
+//!
+//! One program, so that the helpers are compiled once. What changes the state of a whole process (a sandbox, signal
+//! actions, limits, descriptors 0 to 2) runs in a copy of this program of its own: see `support::alone`.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod basics;
+mod busy_text;
+mod caller;
+mod child_state;
+mod copies;
+mod fds;
+mod owner;
+mod repeats;
+mod rungs;
+mod sandbox;
+mod shortage;
+mod stalled;
+mod status;
+mod support;
+mod users;
