@@ -30,8 +30,8 @@ compile_error!("herder-sys has a backend for Linux only, so far");
 
 pub use signal::{ParseSignalError, Signal};
 pub use sys::{
-    Launch, PreExec, Process, ProcessHandle, facts, foreground_terminal, is_permanent_thread, pipe,
-    set_nonblocking, spawn, spawn_on_thread, stack_limit,
+    Launch, PreExec, Process, ProcessHandle, environment, facts, foreground_terminal, is_permanent_thread,
+    pipe, set_nonblocking, spawn, spawn_on_thread, stack_limit,
 };
 pub use types::{
     Exit, Facts, FdSource, Group, LaunchError, Pipe, Resource, SpawnRequest, SpawnStep, Spawned, Strings,

@@ -66,8 +66,24 @@ impl Strings {
         Some(OsStr::from_bytes(self.bytes.get(start..end)?))
     }
 
+    /// All strings, without their NULs.
+    #[must_use]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &OsStr> {
+        (0..self.len()).map(|index| self.get(index).unwrap_or_default())
+    }
+
+    /// All strings as variables: what stands before and behind the first `=` (one at the very front belongs to the
+    /// name, as in `std`).
+    pub fn pairs(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.iter().filter_map(|text| {
+            let bytes = text.as_bytes();
+            let equals = 1 + bytes.get(1..)?.iter().position(|byte| *byte == b'=')?;
+            Some((OsStr::from_bytes(&bytes[..equals]), OsStr::from_bytes(&bytes[equals + 1..])))
+        })
+    }
+
     /// All strings, as C has them.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &CStr> {
+    pub(crate) fn iter_c(&self) -> impl Iterator<Item = &CStr> {
         self.starts.iter().filter_map(|&start| CStr::from_bytes_until_nul(&self.bytes[start..]).ok())
     }
 
@@ -148,7 +164,7 @@ pub struct SpawnRequest {
     /// The arguments, `argv[0]` included.
     pub argv: Strings,
     /// The environment as `KEY=value`; `None` passes our own as it is.
-    pub env: Option<Strings>,
+    pub env: Option<Arc<Strings>>,
     /// The working directory of the child; it is changed to before the program is looked up.
     pub cwd: Option<OsString>,
     /// What the child has at which number. Numbers that are not named: 0, 1 and 2 are inherited, others follow

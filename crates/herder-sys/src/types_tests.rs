@@ -18,7 +18,7 @@ fn strings_come_back_one_by_one() {
     assert_eq!((strings.len(), strings.is_empty()), (3, false));
     let all: Vec<_> = (0..4).map(|index| strings.get(index).and_then(OsStr::to_str)).collect();
     assert_eq!(all, [Some("one"), Some(""), Some("three"), None]);
-    let listed: Vec<_> = strings.iter().map(CStr::to_bytes).collect();
+    let listed: Vec<_> = strings.iter_c().map(CStr::to_bytes).collect();
     assert_eq!(listed, [&b"one"[..], b"", b"three"]);
     assert!(Strings::new().is_empty());
     assert_eq!(Strings::new().get(0), None);
@@ -77,4 +77,12 @@ fn steps_come_back_from_their_codes_in_order() {
 fn errors_keep_their_number() {
     let error = LaunchError::new(SpawnStep::Chdir, 2);
     assert_eq!(error.io().kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn variables_are_split_at_the_first_equals_sign_that_is_not_in_front() {
+    let words = strings(&["A=1", "B=", "C=x=y", "=D=z", "ODD"]);
+    let pairs: Vec<_> =
+        words.pairs().map(|(key, value)| [key, value].map(|part| part.to_str().unwrap())).collect();
+    assert_eq!(pairs, [["A", "1"], ["B", ""], ["C", "x=y"], ["=D", "z"]]);
 }

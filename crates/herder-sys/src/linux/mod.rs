@@ -12,11 +12,13 @@
 //! | `reaper` | the thread that reaps what was dropped |
 //! | `thread` | the thread that starts children for threads that may end before them |
 //! | `facts` | what this host can do |
+//! | `environ` | our own environment, for children that inherit it |
 //! | `fd` | pipes and descriptor flags |
 
 mod birth;
 mod child;
 mod dumpable;
+mod environ;
 mod facts;
 mod fd;
 mod launch;
@@ -29,6 +31,7 @@ mod stack;
 mod syscall;
 mod thread;
 
+pub use environ::environment;
 pub use facts::facts;
 pub use fd::{foreground_terminal, pipe, set_nonblocking, stack_limit};
 pub use launch::Launch;

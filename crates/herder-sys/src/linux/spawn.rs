@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::birth::{self, Born};
 use super::child::{self, CloseFds, Handlers, Move, Plan, Source};
 use super::dumpable::KeepDumpable;
+use super::environ::environment;
 use super::launch::Launch;
 use super::process::Process;
 use super::{cvt, facts, fd, pidfd, reaper};
-use crate::{FdSource, Group, LaunchError, Resource, SpawnRequest, SpawnStep, Spawned, Strings};
+use crate::{FdSource, Group, LaunchError, Resource, SpawnRequest, SpawnStep, Spawned};
 
 /// Starts a child from the calling thread and returns as soon as it exists: its `execve` goes on meanwhile, and
 /// [`Launch`] tells how it ended.
@@ -90,7 +91,7 @@ pub(super) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> R
 static FORKING: Mutex<()> = Mutex::new(());
 
 fn plan(mut request: SpawnRequest, fds: &[(RawFd, FdSource)], mask: Option<u64>) -> io::Result<Plan> {
-    let env = request.env.take().map_or_else(own_environment, Ok)?;
+    let env = request.env.take().unwrap_or_else(environment);
     let targets: Vec<RawFd> = fds.iter().map(|(target, _)| *target).collect();
     let floor = targets.iter().copied().max().unwrap_or(2).max(2).saturating_add(1);
     let moves = fds.iter().map(|(target, source)| place(*target, source, &targets)).collect();
@@ -107,7 +108,7 @@ fn plan(mut request: SpawnRequest, fds: &[(RawFd, FdSource)], mask: Option<u64>)
         paths: request.candidates.pointers(),
         argv: request.argv.pointers(),
         envp: env.pointers(),
-        strings: [request.candidates, request.argv, env],
+        strings: (request.candidates, request.argv, env),
         handlers: Handlers::Inherited,
         reset_ignored: request.reset_ignored_signals,
         group: request.group,
@@ -127,15 +128,6 @@ fn plan(mut request: SpawnRequest, fds: &[(RawFd, FdSource)], mask: Option<u64>)
         pre_exec: request.pre_exec,
         mask: mask.unwrap_or(0),
     })
-}
-
-/// A copy: another thread may change the environment while the child reads it.
-fn own_environment() -> io::Result<Strings> {
-    let mut strings = Strings::new();
-    for (key, value) in std::env::vars_os() {
-        strings.push(&[&key, "=".as_ref(), &value])?;
-    }
-    Ok(strings)
 }
 
 fn place(target: RawFd, source: &FdSource, targets: &[RawFd]) -> Move {
@@ -272,7 +264,7 @@ fn share_files(plan: &mut Plan) -> bool {
     // `/proc/self/fd/7` is a path through the table.
     let through_table =
         |path: &CStr| path.to_bytes().starts_with(b"/proc/") || path.to_bytes().starts_with(b"/dev/");
-    let candidates = plan.strings.first().is_some_and(|paths| paths.iter().any(through_table));
+    let candidates = plan.strings.0.iter_c().any(through_table);
     let share = plan.pipe.get() < 0
         && !plan.moves.iter().any(needs_ours)
         && !plan.cwd.as_deref().is_some_and(through_table)

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 
 use super::*;
+use crate::Strings;
 
 fn request() -> SpawnRequest {
     let mut words = Strings::new();

@@ -137,10 +137,10 @@ fn names_folders_and_variables() {
     request.cwd = Some("/proc".into());
     assert_eq!(output(request), "/proc\n");
     let mut request = show("/proc/self/environ");
-    request.env = Some(strings(&["A=1", "B=", "ODD"]));
+    request.env = Some(strings(&["A=1", "B=", "ODD"]).into());
     assert_eq!(output(request), "A=1\0B=\0ODD\0");
     let mut request = show("/proc/self/environ");
-    request.env = Some(strings(&[]));
+    request.env = Some(strings(&[]).into());
     assert_eq!(output(request), "");
     let mine = std::env::var("PATH").unwrap();
     assert!(output(show("/proc/self/environ")).split('\0').any(|word| word == format!("PATH={mine}")));

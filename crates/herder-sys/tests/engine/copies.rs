@@ -76,7 +76,7 @@ fn a_child_whose_first_thread_has_left_has_not_exited() {
     for (key, value) in std::env::vars_os() {
         env.push(&[&key, "=".as_ref(), &value]).unwrap();
     }
-    request.env = Some(env);
+    request.env = Some(env.into());
     let stdin = pipe(true).unwrap();
     request.fds = vec![(0, FdSource::Fd(stdin.theirs.into())), (1, FdSource::Null)];
     let spawned = launched(request);

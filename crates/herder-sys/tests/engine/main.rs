@@ -10,6 +10,7 @@ mod busy_text;
 mod caller;
 mod child_state;
 mod copies;
+mod environ;
 mod fds;
 mod owner;
 mod repeats;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
+use herder_sys::Strings;
+
 /// The variable that says where programs are looked up.
 const PATH: &str = "PATH";
 
@@ -66,7 +68,7 @@ impl EnvEdits {
         !self.clear && self.edits.is_empty()
     }
 
-    /// The child's variables, given those it would inherit; `None` if nothing was edited.
+    /// The child's variables, given those it would inherit, if anything was edited.
     ///
     /// Inherited variables keep their order, unchecked, then come the others by name. An edited variable that is
     /// inherited more than once is there once.
@@ -74,21 +76,20 @@ impl EnvEdits {
     /// # Errors
     ///
     /// If a variable that was set has a name or a value that no child can receive unchanged.
-    pub(crate) fn resolve(
-        &self,
-        base: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Option<Vec<(OsString, OsString)>>, EnvError> {
-        if self.is_unedited() {
-            return Ok(None);
-        }
-        let set = || self.edits.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+    pub(crate) fn resolve<'a>(
+        &'a self,
+        base: impl IntoIterator<Item = (&'a OsStr, &'a OsStr)>,
+    ) -> Result<Strings, EnvError> {
+        let set = || self.edits.iter().filter_map(|(key, value)| Some((key.as_os_str(), value.as_deref()?)));
         set().try_for_each(|(key, value)| check(key, value))?;
-        let mut variables = Vec::new();
-        if !self.clear {
-            variables.extend(base.into_iter().filter(|(key, _)| !self.edits.contains_key(key)));
+        let inherited = base.into_iter().filter(|(key, _)| !self.clear && !self.edits.contains_key(*key));
+        let mut variables = Strings::new();
+        for (key, value) in inherited.chain(set()) {
+            variables
+                .push(&[key, OsStr::new("="), value])
+                .map_err(|_| EnvError::NulInValue { key: key.to_owned() })?;
         }
-        variables.extend(set().map(|(key, value)| (key.clone(), value.clone())));
-        Ok(Some(variables))
+        Ok(variables)
     }
 
     /// The `PATH` that the child will have, given ours: it is the one that programs are looked up in.
@@ -140,6 +141,12 @@ mod tests {
         list.iter().map(|&(key, value)| (key.into(), value.into())).collect()
     }
 
+    fn resolved(edits: &EnvEdits, base: &[(&str, &str)]) -> Result<Vec<(OsString, OsString)>, EnvError> {
+        let base = base.iter().map(|&(key, value)| (OsStr::new(key), OsStr::new(value)));
+        let variables = edits.resolve(base)?;
+        Ok(variables.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+    }
+
     fn edits(make: impl FnOnce(&mut EnvEdits)) -> EnvEdits {
         let mut edits = EnvEdits::default();
         make(&mut edits);
@@ -152,7 +159,8 @@ mod tests {
 
     #[test]
     fn without_edits_the_environment_is_inherited() {
-        assert_eq!(EnvEdits::default().resolve(pairs(&[("A", "1")])), Ok(None));
+        assert!(EnvEdits::default().is_unedited());
+        assert_eq!(resolved(&EnvEdits::default(), &[("A", "1")]), Ok(pairs(&[("A", "1")])));
     }
 
     #[test]
@@ -166,9 +174,9 @@ mod tests {
             edits.remove("BACK".as_ref());
             set(edits, "BACK", "again");
         });
-        let base = pairs(&[("KEPT", "k"), ("OLD", "o"), ("BACK", "b"), ("BACK", "twice")]);
+        let base = &[("KEPT", "k"), ("OLD", "o"), ("BACK", "b"), ("BACK", "twice")];
         let expected = pairs(&[("KEPT", "k"), ("BACK", "again"), ("NEW", "last")]);
-        assert_eq!(edits.resolve(base), Ok(Some(expected)));
+        assert_eq!(resolved(&edits, base), Ok(expected));
     }
 
     #[test]
@@ -180,9 +188,9 @@ mod tests {
             set(edits, "B", "2");
             edits.remove("A".as_ref());
         });
-        assert_eq!(edits.resolve(pairs(&[("OLD", "o")])), Ok(Some(pairs(&[("B", "2")]))));
+        assert_eq!(resolved(&edits, &[("OLD", "o")]), Ok(pairs(&[("B", "2")])));
         let cleared = self::edits(EnvEdits::clear);
-        assert_eq!(cleared.resolve(pairs(&[("OLD", "o")])), Ok(Some(Vec::new())));
+        assert_eq!(resolved(&cleared, &[("OLD", "o")]), Ok(Vec::new()));
     }
 
     #[test]
@@ -195,14 +203,14 @@ mod tests {
             ("TOKEN", EnvError::NulInValue { key: "TOKEN".into() }),
         ] {
             let edits = edits(|edits| set(edits, key, secret));
-            assert_eq!(edits.resolve(Vec::new()), Err(error.clone()), "{key:?}");
+            assert_eq!(resolved(&edits, &[]), Err(error.clone()), "{key:?}");
             for shown in [format!("{edits:?}"), format!("{error:?}"), error.to_string()] {
                 assert!(!shown.contains("hunter2"), "{shown}");
             }
         }
         // Removing what can't exist is fine, and so is what somebody else has put into our environment.
         let edits = edits(|edits| edits.remove("A=B".as_ref()));
-        assert_eq!(edits.resolve(pairs(&[("", "odd")])), Ok(Some(pairs(&[("", "odd")]))));
+        assert_eq!(resolved(&edits, &[("=C:", "odd")]), Ok(pairs(&[("=C:", "odd")])));
     }
 
     #[test]
@@ -218,7 +226,7 @@ mod tests {
         /// Against a map that the edits are applied to one by one.
         #[test]
         fn edits_are_what_they_would_be_one_by_one(
-            base in prop::collection::btree_map("[a-d]", ".{0,3}", 0..4),
+            base in prop::collection::btree_map("[a-d]", "[^\\x00]{0,3}", 0..4),
             edits in prop::collection::vec((0..3u8, "[a-e]", "[x-z]"), 0..12),
         ) {
             let base: BTreeMap<OsString, OsString> =
@@ -232,8 +240,9 @@ mod tests {
                     _ => { real.clear(); model.clear(); }
                 }
             }
-            let resolved = real.resolve(base.clone()).unwrap();
-            let child = resolved.map_or(base, |variables| variables.into_iter().collect());
+            let variables = real.resolve(base.iter().map(|(key, value)| (&**key, &**value))).unwrap();
+            let child: BTreeMap<OsString, OsString> =
+                variables.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
             prop_assert_eq!(child, model);
         }
     }

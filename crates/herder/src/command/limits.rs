@@ -5,6 +5,8 @@
 
 use std::ffi::{OsStr, OsString};
 
+use herder_sys::Strings;
+
 /// The longest argument or `KEY=value`, its NUL included: 32 pages, `MAX_ARG_STRLEN`.
 const LONGEST_STRING: u64 = 131_072;
 
@@ -56,7 +58,7 @@ pub(crate) enum SizeError {
 pub(crate) fn check<'a>(
     program: &OsStr,
     arguments: impl IntoIterator<Item = &'a OsStr>,
-    variables: impl IntoIterator<Item = (&'a OsStr, &'a OsStr)>,
+    variables: &Strings,
     stack_limit: impl FnOnce() -> Option<u64>,
 ) -> Result<(), SizeError> {
     let (mut argument_count, mut argument_bytes) = (0, 0);
@@ -69,10 +71,12 @@ pub(crate) fn check<'a>(
         argument_bytes += size;
     }
     let (mut variable_count, mut variable_bytes) = (0, 0);
-    for (key, value) in variables {
-        let size = key.len() as u64 + 1 + value.len() as u64 + 1;
+    for variable in variables.iter() {
+        let size = variable.len() as u64 + 1;
         if size > LONGEST_STRING {
-            return Err(SizeError::Variable { key: key.to_owned(), size, limit: LONGEST_STRING });
+            let long = variables.pairs().find(|(key, value)| (key.len() + value.len()) as u64 + 2 == size);
+            let key = long.map(|(key, _)| key.to_owned()).unwrap_or_default();
+            return Err(SizeError::Variable { key, size, limit: LONGEST_STRING });
         }
         variable_count += 1;
         variable_bytes += size;
@@ -113,8 +117,11 @@ mod tests {
         stack: Option<u64>,
     ) -> Result<(), SizeError> {
         let arguments = arguments.iter().map(OsStr::new);
-        let variables = variables.iter().map(|(key, value)| (OsStr::new(*key), OsStr::new(value)));
-        check(OsStr::new("/bin/true"), arguments, variables, || stack)
+        let mut strings = Strings::new();
+        for (key, value) in variables {
+            strings.push(&[key.as_ref(), "=".as_ref(), value.as_ref()]).unwrap();
+        }
+        check(OsStr::new("/bin/true"), arguments, &strings, || stack)
     }
 
     #[test]

@@ -36,15 +36,13 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
     let invalid = |detail: String| {
         SpawnError::new(&name, SpawnErrorKind::InvalidInput, detail, io::ErrorKind::InvalidInput.into())
     };
-    let own_path = std::env::var_os("PATH");
-    let files = candidates(&command.program, command.env.path(own_path.as_deref()))
+    let inherited = herder_sys::environment();
+    let files = candidates(&command.program, command.env.path(own_path(&inherited)))
         .map_err(|error| invalid(error.to_string()))?;
-    // A copy of ours even if nothing was edited: another thread may change it while the child reads it.
-    let inherited: Vec<_> = std::env::vars_os().collect();
     let variables = if command.env.is_unedited() {
         inherited
     } else {
-        command.env.resolve(inherited).map_err(|error| invalid(error.to_string()))?.unwrap_or_default()
+        Arc::new(command.env.resolve(inherited.pairs()).map_err(|error| invalid(error.to_string()))?)
     };
     let arg0 = command.unix.arg0.as_ref().unwrap_or(&command.program);
     let argv = || std::iter::once(arg0).chain(&command.args).map(OsString::as_os_str);
@@ -52,14 +50,10 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
 
     let nul = |_| invalid("an argument, the program or the directory has a NUL byte in it".into());
     let mut request = SpawnRequest::new(
-        strings(files.iter().map(|file| [file.as_os_str()])).map_err(nul)?,
-        strings(argv().map(|arg| [arg])).map_err(nul)?,
+        strings(files.iter().map(|file| file.as_os_str())).map_err(nul)?,
+        strings(argv()).map_err(nul)?,
     );
-    let equals = OsStr::new("=");
-    request.env = Some(
-        strings(variables.iter().map(|(key, value)| [key.as_os_str(), equals, value.as_os_str()]))
-            .map_err(nul)?,
-    );
+    request.env = Some(variables);
     if let Some(dir) = &command.current_dir {
         if dir.as_os_str().as_encoded_bytes().contains(&0) {
             return Err(nul(io::ErrorKind::InvalidInput.into()));
@@ -98,10 +92,14 @@ fn copy_settings(command: &Command, request: &mut SpawnRequest) {
     request.fds = unix.fds.iter().map(|(fd, source)| (*fd, FdSource::Fd(Arc::clone(source)))).collect();
 }
 
-fn strings<'a, const N: usize>(list: impl Iterator<Item = [&'a OsStr; N]>) -> io::Result<Strings> {
+fn own_path(inherited: &Strings) -> Option<&OsStr> {
+    inherited.pairs().find_map(|(key, value)| (key == "PATH").then_some(value))
+}
+
+fn strings<'a>(list: impl Iterator<Item = &'a OsStr>) -> io::Result<Strings> {
     let mut strings = Strings::new();
-    for parts in list {
-        strings.push(&parts)?;
+    for text in list {
+        strings.push(&[text])?;
     }
     Ok(strings)
 }
@@ -129,13 +127,12 @@ fn check_sizes<'a>(
     command: &Command,
     files: &[PathBuf],
     argv: impl Iterator<Item = &'a OsStr>,
-    variables: &'a [(OsString, OsString)],
+    variables: &Strings,
     name: &str,
 ) -> Result<(), SpawnError> {
     let longest = files.iter().map(|file| file.as_os_str()).max_by_key(|file| file.len());
     let own_limit = command.unix.rlimits.iter().rev().find(|(resource, ..)| *resource == Resource::Stack);
     let stack = || own_limit.map_or_else(herder_sys::stack_limit, |(_, soft, _)| Some(*soft));
-    let variables = variables.iter().map(|(key, value)| (key.as_os_str(), value.as_os_str()));
     limits::check(longest.unwrap_or_default(), argv, variables, stack).map_err(|error| {
         let source = io::ErrorKind::ArgumentListTooLong.into();
         SpawnError::new(name, SpawnErrorKind::ArgumentsTooLong, error, source)
@@ -201,8 +198,8 @@ fn describe(step: SpawnStep) -> &'static str {
 
 fn exec_error(command: &Command, failure: &LaunchError) -> (SpawnErrorKind, String) {
     let source = failure.io();
-    let own_path = std::env::var_os("PATH");
-    let path = command.env.path(own_path.as_deref());
+    let inherited = herder_sys::environment();
+    let path = command.env.path(own_path(&inherited));
     let files = candidates(&command.program, path).unwrap_or_default();
     let diagnosis = diagnose(failure.errno, &files, command.current_dir.as_deref());
     let kind = match &diagnosis {

@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::ffi::{CString, c_char};
 use std::os::fd::RawFd;
 use std::ptr;
+use std::sync::Arc;
 
 mod fds;
 mod signals;
@@ -22,7 +23,7 @@ use crate::{Group, SpawnStep, Strings};
 #[derive(Debug)]
 pub(super) struct Plan {
     /// Owns what the pointers point at.
-    pub(super) strings: [Strings; 3],
+    pub(super) strings: (Strings, Strings, Arc<Strings>),
     /// Null-terminated lists of pointers into `strings`.
     pub(super) paths: Vec<*const c_char>,
     pub(super) argv: Vec<*const c_char>,
