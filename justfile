@@ -24,7 +24,7 @@ doc *args:
 
 # The benchmarks beside std, tokio, async-process and the raw system calls.
 bench *args:
-    cargo run --release -p herder-bench --features herder -- {{ args }}
+    cargo run --release -p herder-bench -- {{ args }}
 
 # The tests of races, again and again until one fails, at most so many times.
 race times="100":

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Counts the system calls of one operation, for each contender of the benchmark.
 #
-#   crates/herder-bench/syscalls.sh [contender...]        HERDER_BENCH_FLAGS="--features herder" for Herder too
+#   crates/herder-bench/syscalls.sh [contender...]
 #
 # Every contender runs 20 and then 120 operations under `strace -f`; the difference by 100 leaves out the start of the
 # program and of its runtime. In the trace a thread whose execve names one of the tiny programs is a child: what it
@@ -15,8 +15,7 @@ if ! command -v strace >/dev/null; then
     exit 69
 fi
 cd "$(dirname "$0")/../.."
-# shellcheck disable=SC2086 # several flags are several words
-cargo build --quiet --release -p herder-bench ${HERDER_BENCH_FLAGS:-}
+cargo build --quiet --release -p herder-bench
 bench=${CARGO_TARGET_DIR:-target}/release/herder-bench
 if [ $# -eq 0 ]; then
     # shellcheck disable=SC2046 # the names have no spaces

@@ -5,7 +5,6 @@
 //! with its defaults (std connects stdin to `/dev/null`, the raw ones inherit it).
 
 mod async_process;
-#[cfg(feature = "herder")]
 mod herder;
 mod raw;
 mod raw_capture;
@@ -52,13 +51,9 @@ pub(crate) const NAMES: &[&str] = &[
     "raw-async",
     "raw-sharefd",
     "raw-exitfirst",
-    #[cfg(feature = "herder")]
     "herder-ct",
-    #[cfg(feature = "herder")]
     "herder-mt",
-    #[cfg(feature = "herder")]
     "herder-ct-async",
-    #[cfg(feature = "herder")]
     "herder-mt-async",
     "std",
     "std-fork",
@@ -75,13 +70,9 @@ pub(crate) fn start(name: &str) -> io::Result<Box<dyn Contender>> {
         "raw-async" => Box::new(raw::Raw::new(raw::Kind::Limit(How::Async))?),
         "raw-sharefd" => Box::new(raw::Raw::new(raw::Kind::Limit(How::SharedFiles))?),
         "raw-exitfirst" => Box::new(raw::Raw::new(raw::Kind::ExitFirst)?),
-        #[cfg(feature = "herder")]
         "herder-ct" => Box::new(herder::Herder::new(false, false)?),
-        #[cfg(feature = "herder")]
         "herder-mt" => Box::new(herder::Herder::new(true, false)?),
-        #[cfg(feature = "herder")]
         "herder-ct-async" => Box::new(herder::Herder::new(false, true)?),
-        #[cfg(feature = "herder")]
         "herder-mt-async" => Box::new(herder::Herder::new(true, true)?),
         "std" => Box::new(std::Std { fork: false }),
         "std-fork" => Box::new(std::Std { fork: true }),

@@ -5,7 +5,6 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::birth::{self, Born};
@@ -79,9 +78,6 @@ pub(super) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> R
     drop(alone);
     let born = born?;
     let pidfd = if born.pidfd >= 0 { Some(fd::own(born.pidfd)) } else { open_pidfd(born.pid) };
-    if let Some(fd) = &pidfd {
-        MANY_FDS.store(fd.as_raw_fd(), Ordering::Relaxed);
-    }
     let process = Process::new(born.pid, pidfd, leads_group);
     launch.born();
     Ok(Spawned { process, launch })
@@ -243,17 +239,12 @@ fn by_clone(launch: &mut Launch, cgroup: Option<&Arc<OwnedFd>>) -> Result<Born, 
     result.inspect_err(|_| launch.not_born()).map_err(fail)
 }
 
-/// The highest descriptor seen lately: the lowest free number is given out, so about as many are open.
-static MANY_FDS: AtomicI32 = AtomicI32::new(0);
-
-/// From how many open descriptors on their table is shared with the child for a moment instead of copied: a copy
-/// takes some 30 to 80 ns for each, and the child throws nearly all of them away.
-const SHARE_FROM: RawFd = 256;
-
 /// Whether the child can do with a table of its own that has nothing but 0, 1 and 2 of ours: then it is born sharing
 /// ours, and its first act is to leave it with just these.
+///
+/// A copy takes some 10 to 80 ns for each open descriptor, and the child would throw nearly all of them away.
 fn share_files(plan: &mut Plan) -> bool {
-    if !matches!(plan.close, CloseFds::Range) || MANY_FDS.load(Ordering::Relaxed) < SHARE_FROM {
+    if !matches!(plan.close, CloseFds::Range) {
         return false;
     }
     let needs_ours = |m: &Move| match m.source {

@@ -78,7 +78,6 @@ fn root_gives_its_groups_away_with_its_id() {
 
 #[test]
 fn a_table_is_shared_only_by_those_that_need_nothing_of_it() {
-    MANY_FDS.store(SHARE_FROM, Ordering::Relaxed);
     let shares = |change: &dyn Fn(&mut SpawnRequest)| {
         let mut plan = plan_of(change).unwrap();
         plan.close = if matches!(plan.close, CloseFds::No) { CloseFds::No } else { CloseFds::Range };
