@@ -57,7 +57,7 @@ pub enum SpawnErrorKind {
     Stalled,
     /// The output can't be copied to the file that was named.
     Spill,
-    /// There is no Tokio runtime, and feeding standard input needs one.
+    /// There is no Tokio runtime, and feeding standard input, or seeing a program through, needs one.
     NoRuntime,
     /// Something else; the source says what.
     Other,

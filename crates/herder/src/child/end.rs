@@ -82,12 +82,7 @@ impl<P: AsRawFd> End<P> {
                 State::Registered(_, fd) => fd.into_inner(),
                 State::Lost => return Err(io::ErrorKind::BrokenPipe.into()),
             };
-            #[expect(
-                deprecated,
-                reason = "the safe form: the pipe is owned here, and its descriptor never changes"
-            )]
-            let registered = AsyncFd::with_interest(pipe, self.interest)?;
-            self.state = State::Registered(runtime, registered);
+            self.state = State::Registered(runtime, register(pipe, self.interest)?);
         }
         match &self.state {
             State::Registered(_, fd) => Ok(fd),
@@ -100,6 +95,18 @@ impl<P: AsRawFd> AsRawFd for End<P> {
     fn as_raw_fd(&self) -> RawFd {
         self.pipe().map_or(-1, AsRawFd::as_raw_fd)
     }
+}
+
+/// Puts a descriptor into the reactor of the current runtime. `fd` owns it and never changes it.
+///
+/// Tokio panics in a runtime without its I/O driver, and has no way to ask beforehand.
+pub(super) fn register<F: AsRawFd>(fd: F, interest: Interest) -> io::Result<AsyncFd<F>> {
+    #[expect(deprecated, reason = "the safe form, by the promise above")]
+    let register = std::panic::AssertUnwindSafe(|| AsyncFd::with_interest(fd, interest));
+    std::panic::catch_unwind(register).unwrap_or_else(|_| {
+        let message = "this Tokio runtime has no I/O driver: build it with enable_io or enable_all";
+        Err(io::Error::new(io::ErrorKind::Unsupported, message))
+    })
 }
 
 /// A descriptor to hand to another process, which expects that its calls block.

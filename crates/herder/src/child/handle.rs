@@ -145,12 +145,11 @@ impl ChildHandle {
         hurry: &Notify,
     ) -> Result<ExitStatus, WaitError> {
         let shared = &self.0;
-        {
-            let mut record = shared.record();
-            if record.asked == Asked::Nothing {
-                record.asked = Asked::Terminate;
-            }
+        // One that has exited is not asked.
+        if let Some(status) = self.try_wait()? {
+            return Ok(status);
         }
+        shared.ask(Asked::Terminate);
         // Whatever went wrong there goes wrong again in the wait below, which tells it.
         let exited = async { drop(shared.exited().await) };
         drive(policy, exited, hurry, |step| shared.take(step), |attempt| shared.attempt(attempt)).await;

@@ -22,7 +22,7 @@ mod stdout;
 
 pub(crate) use feed::{Feed, Food, TakenFood};
 pub use handle::ChildHandle;
-pub(crate) use shared::{Asked, Shared};
+pub(crate) use shared::{Asked, Record, Shared};
 pub use stdin::ChildStdin;
 pub use stdout::{ChildStderr, ChildStdout};
 

@@ -10,6 +10,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::watch;
 
+use super::end::register;
 use super::stdin::StdinCell;
 use crate::error::{SignalError, WaitError};
 use crate::terminate::{Attempt, Step};
@@ -32,8 +33,8 @@ pub(crate) struct Record {
     pub(crate) asked: Asked,
 }
 
-/// How its end was asked for, by a handle or the owner.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How its end was asked for, by a handle or the owner; the harder way is the greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Asked {
     #[default]
     Nothing,
@@ -158,11 +159,8 @@ impl Shared {
     /// Puts the pidfd into the reactor of the current runtime; `None` if there is none to be had.
     fn register(&self) -> Option<AsyncFd<Pidfd>> {
         self.process.pidfd()?;
-        let pidfd = Pidfd(self.process.clone());
-        // Tokio panics in a runtime without its I/O driver and has no way to ask beforehand.
-        #[expect(deprecated, reason = "the safe form: the process owns its pidfd, which never changes")]
-        let register = std::panic::AssertUnwindSafe(|| AsyncFd::with_interest(pidfd, Interest::READABLE));
-        std::panic::catch_unwind(register).ok()?.ok()
+        // The process owns its pidfd, which never changes.
+        register(Pidfd(self.process.clone()), Interest::READABLE).ok()
     }
 
     fn watch_by_thread(&self) -> watch::Receiver<bool> {
@@ -192,8 +190,17 @@ impl Shared {
 
     /// Kills everything that the strength in force reaches, and writes it down.
     pub(crate) fn kill(&self) -> Result<(), SignalError> {
-        self.record().asked = Asked::Kill;
+        self.ask(Asked::Kill);
         self.process.kill_all().map_err(|error| SignalError::new(&self.name, "kill", error))
+    }
+
+    /// Writes down that its end is asked for: of no account for a child that has exited already.
+    pub(crate) fn ask(&self, how: Asked) {
+        let exited = self.process.has_exited().unwrap_or(false);
+        let mut record = self.record();
+        if !exited && record.asked < how {
+            record.asked = how;
+        }
     }
 
     pub(crate) fn attempt(&self, attempt: Attempt) {
@@ -206,11 +213,11 @@ impl Shared {
         match step {
             Step::Signal(signal) => self.process.signal_group(signal),
             Step::Kill => self.process.kill_all(),
-            _ => {
-                if let Some(stdin) = &self.stdin {
-                    stdin.close();
-                }
-                Ok(())
+            Step::CloseStdin => {
+                let closed = self.stdin.as_ref().is_some_and(|stdin| stdin.close());
+                let none =
+                    || io::Error::new(io::ErrorKind::NotFound, "there is no open pipe to its standard input");
+                if closed { Ok(()) } else { Err(none()) }
             }
         }
     }

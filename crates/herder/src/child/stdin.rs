@@ -36,14 +36,17 @@ impl StdinCell {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn close(&self) {
+    /// Whether there was a pipe to close.
+    pub(crate) fn close(&self) -> bool {
         let mut state = self.lock();
         let (end, waiting) = (state.end.take(), state.waiting.take());
         drop(state);
+        let was_open = end.is_some();
         drop(end);
         if let Some(waker) = waiting {
             waker.wake();
         }
+        was_open
     }
 }
 

@@ -29,9 +29,14 @@ impl Clock {
         self.wall.unwrap_or(Duration::MAX).min(self.idle.unwrap_or(Duration::MAX))
     }
 
+    /// When the limit of the whole run is reached.
+    pub(super) fn wall(&self) -> Option<Instant> {
+        self.wall.and_then(|wall| self.started.checked_add(wall))
+    }
+
     /// When to look again, given the time of the last output. A limit beyond what a clock can tell is none.
     pub(super) fn next(&self, last_output: Option<Instant>) -> Option<Instant> {
-        let wall = self.wall.and_then(|wall| self.started.checked_add(wall));
+        let wall = self.wall();
         let idle = self.idle.and_then(|idle| last_output.unwrap_or(self.started).checked_add(idle));
         wall.into_iter().chain(idle).min()
     }

@@ -7,9 +7,10 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWrite;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::child::{Asked, Child, Feeding, Shared};
+use crate::child::{Asked, Child, Feeding, Record, Shared};
 use crate::command::{Command, Defaults, setup_error};
 use crate::error::{SpawnError, SpawnErrorKind};
 use crate::output::{Capture, OutputEnd, Spill, StreamReport};
@@ -101,6 +102,7 @@ impl Command {
     }
 
     async fn see_through(&self, defaults: Defaults) -> Result<Report, RunError> {
+        need_runtime(&self.display_name())?;
         // Made before the child: an existing file, or a full disk, should cost nothing.
         let spills = Spills::create(&self.capture, &self.display_name())?;
         let files = spills.paths();
@@ -153,6 +155,7 @@ impl Child {
         stdout: Option<Tee<'a>>,
         stderr: Option<Tee<'a>>,
     ) -> Result<Report, RunError> {
+        need_runtime(self.name())?;
         let spills = Spills::create(&self.settings.capture, self.name())?;
         match join(self, spills, [stdout, stderr]).await? {
             Ok(report) => Ok(report),
@@ -160,6 +163,21 @@ impl Child {
             Err(failure) => Err(SpawnError::new("", SpawnErrorKind::Other, "", failure.io()).into()),
         }
     }
+}
+
+/// The join has timers, and Tokio panics on those that have no runtime, or one without its time driver.
+fn need_runtime(name: &str) -> Result<(), SpawnError> {
+    let (detail, source) = if let Err(error) = Handle::try_current() {
+        ("to see a program through needs a Tokio runtime; enter one first", std::io::Error::other(error))
+    } else if std::panic::catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_err() {
+        // Tokio has no way to ask.
+        let detail =
+            "to see a program through needs the timers of the Tokio runtime; build it with enable_all";
+        (detail, std::io::ErrorKind::Unsupported.into())
+    } else {
+        return Ok(());
+    };
+    Err(SpawnError::new(name, SpawnErrorKind::NoRuntime, detail, source))
 }
 
 /// Files for the whole output of a child.
@@ -214,7 +232,10 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
         let limit = until_exit(&shared, &settings.termination, &clock, &activity, &mut work).await?;
         let exited_at = Instant::now();
         activity.after_exit();
-        drain_rest(settings.drain_grace, &activity, &mut work).await;
+        // A run that is limited is so with a writer that takes no bytes.
+        let long = settings.drain_grace.saturating_mul(10);
+        let patience = if limit.is_some() { exited_at.checked_add(long) } else { clock.wall() };
+        drain_rest(settings.drain_grace, patience, &activity, &mut work).await;
         (limit, exited_at)
     };
 
@@ -229,7 +250,7 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
     let details = Details {
         name: std::sync::Arc::clone(&shared.name),
         pid: shared.process.pid().unsigned_abs(),
-        cause: cause_of(cause, record.asked, exit.status),
+        cause: cause_of(cause, &record, exit.status),
         stdout: stdout_report,
         stderr: stderr_report,
         stdin_error,
@@ -244,14 +265,16 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
     Ok(Ok(Report { status: exit.status, stdout, stderr, details: Box::new(details) }))
 }
 
-fn cause_of(limit: Option<Limit>, asked: Asked, status: ExitStatus) -> Cause {
-    match (limit, asked) {
+fn cause_of(limit: Option<Limit>, record: &Record, status: ExitStatus) -> Cause {
+    match (limit, record.asked) {
         (Some(Limit::Wall), _) => Cause::TimedOut,
         (Some(Limit::Idle), _) => Cause::Idle,
         (None, Asked::Terminate) => Cause::Terminated,
-        (None, Asked::Kill) => Cause::Killed,
+        // A code says that the kill came too late.
+        (None, Asked::Kill) if status.code().is_none() => Cause::Killed,
+        (None, Asked::Kill) if !record.attempts.is_empty() => Cause::Terminated,
         (None, Asked::Nothing) if status.code().is_none() => Cause::Signaled,
-        (None, Asked::Nothing) => Cause::Exited,
+        (None, _) => Cause::Exited,
     }
 }
 
@@ -331,11 +354,17 @@ async fn sleep_until(deadline: Option<Instant>) {
 }
 
 /// After the exit: reads on until the streams end, or nothing came for the grace period, or a descendant has kept
-/// them busy for too long.
-async fn drain_rest(grace: Duration, activity: &Activity, work: &mut Work<'_, impl Future<Output = ()>>) {
+/// them busy for too long. A writer that takes no bytes is waited for until `patience` ends.
+async fn drain_rest(
+    grace: Duration,
+    patience: Option<Instant>,
+    activity: &Activity,
+    work: &mut Work<'_, impl Future<Output = ()>>,
+) {
     let exited = Instant::now();
     while !work.done {
-        let wake = activity.last().map_or(exited, |last| last.max(exited)) + grace;
+        let since = if activity.is_delivering() { Some(Instant::now()) } else { activity.last() };
+        let wake = since.map_or(exited, |since| since.max(exited)) + grace;
         tokio::select! {
             biased;
             () = work.advance() => return,
@@ -346,7 +375,8 @@ async fn drain_rest(grace: Duration, activity: &Activity, work: &mut Work<'_, im
         let long = now.saturating_duration_since(exited) >= grace.saturating_mul(10);
         // A reader behind a tee may be slow: what the child left behind is not given up for that.
         let delivering = activity.is_delivering() && !activity.is_past_exit();
-        if (quiet || long) && !delivering {
+        let patient = patience.is_none_or(|end| now < end);
+        if (quiet || long) && !(delivering && patient) {
             return;
         }
     }

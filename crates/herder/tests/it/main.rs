@@ -6,8 +6,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cancel;
+mod drop_rule;
 mod feed;
+mod handle;
+mod join_limits;
 mod lookup;
 mod output;
+mod races;
 mod spawn;
+mod std_port;
 mod stdio;
+mod terminate;
+mod tokio_port;
+mod tree;
+mod wait;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::future::Future;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use herder::Command;
 use herder::os::unix::CommandExt;
@@ -63,6 +63,26 @@ pub(crate) fn is_gone(pid: u32) -> bool {
     state(pid).is_none()
 }
 
+/// Whether it runs no more: gone, or a zombie.
+pub(crate) fn is_dead(pid: u32) -> bool {
+    matches!(state(pid), None | Some('Z' | 'X'))
+}
+
+/// The time that this thread has spent on a processor.
+pub(crate) fn cpu_time() -> Duration {
+    let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
+    nix::time::clock_gettime(clock).unwrap().into()
+}
+
+/// Blocks this thread until something is so that nobody tells us of.
+pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < LIMIT, "not so: {what}");
+        std::thread::sleep(Duration::from_micros(500));
+    }
+}
+
 /// Held by a child and everything that it starts: tells, without asking for process ids, when the last is gone.
 #[derive(Debug)]
 pub(crate) struct Leash(std::io::PipeReader);
@@ -87,4 +107,40 @@ impl Leash {
         let read = receiver.recv_timeout(Duration::from_secs(20)).expect("a process is left");
         assert_eq!(read.unwrap(), 0);
     }
+}
+
+/// Runs a future on this thread without any runtime.
+pub(crate) fn park_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    let start = Instant::now();
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+        std::thread::park_timeout(LIMIT);
+        assert!(start.elapsed() < LIMIT, "it hangs");
+    }
+}
+
+/// Polls a future so often and then drops it; gives the answer if it was over before. A future that waits for
+/// something else than us is dropped after some milliseconds.
+pub(crate) async fn cancelled<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    let mut left = polls;
+    let counted = std::future::poll_fn(|context| match future.as_mut().poll(context) {
+        std::task::Poll::Ready(value) => std::task::Poll::Ready(Some(value)),
+        std::task::Poll::Pending => {
+            left -= 1;
+            if left == 0 { std::task::Poll::Ready(None) } else { std::task::Poll::Pending }
+        }
+    });
+    tokio::time::timeout(Duration::from_millis(5), counted).await.ok().flatten()
 }

@@ -1,0 +1,105 @@
+//! What a kill reaches beyond the child: today, its process group.
+
+use std::time::Duration;
+
+use herder::contain::Strength;
+use herder::{Containment, Signal, Stdio, Termination};
+use tokio::io::AsyncReadExt;
+
+use crate::support::{Leash, fixture, is_dead, line, run, within};
+
+#[test]
+fn every_way_to_end_the_child_ends_its_group() {
+    run(async {
+        for way in ["kill", "terminate", "timeout", "drop", "cancel"] {
+            let mut command = fixture(&["spawn:[spawn:[mark:up,hang],mark:up,hang]", "mark:up", "hang"]);
+            command.stdout(Stdio::piped()).timeout(Duration::from_secs(2));
+            command.termination(Termination::new().signal(Signal::TERM, Duration::from_secs(5)));
+            let leash = Leash::tie(&mut command);
+            let mut child = command.spawn().unwrap();
+            drop(command);
+            for _ in 0..3 {
+                assert_eq!(line(child.stdout.as_mut().unwrap()).await, "up");
+            }
+            match way {
+                "kill" => child.kill().await.unwrap(),
+                "terminate" => drop(child.terminate(&Termination::graceful()).await.unwrap()),
+                "timeout" => drop(child.wait_with_output().await.unwrap()),
+                "cancel" => drop(crate::support::cancelled(3, child.wait_with_output()).await),
+                _ => drop(child),
+            }
+            leash.wait_free();
+        }
+    });
+}
+
+#[test]
+fn a_kill_wins_against_a_group_that_keeps_forking() {
+    run(async {
+        for _ in 0..10 {
+            let mut command = herder::Command::new("sh");
+            command.args(["-c", "echo up; while :; do (sleep 60 &) ; (sleep 60 &) ; done"]);
+            command.stdout(Stdio::piped()).stderr(Stdio::null());
+            let leash = Leash::tie(&mut command);
+            let mut child = command.spawn().unwrap();
+            drop(command);
+            assert_eq!(line(child.stdout.as_mut().unwrap()).await, "up");
+            child.kill().await.unwrap();
+            leash.wait_free();
+        }
+    });
+}
+
+#[test]
+fn a_descendant_in_its_own_session_is_out_of_reach_and_that_is_told() {
+    run(async {
+        let mut command = fixture(&["spawn-setsid:mark:up,eof-wait,mark:bye", "spawned", "hang"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // Not more is promised: see `Strength`.
+        assert_eq!(child.strength(), Strength::Group);
+        let (stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let mut lines = [line(&mut stdout).await, line(&mut stdout).await];
+        lines.sort();
+        let grandchild: u32 = lines[0].parse().unwrap();
+        child.kill().await.unwrap();
+        assert!(!is_dead(grandchild));
+        drop(stdin);
+        let mut text = String::new();
+        within(stdout.read_to_string(&mut text)).await.unwrap();
+        assert_eq!(text, "bye\n");
+    });
+}
+
+#[test]
+fn without_containment_only_the_child_is_reached() {
+    run(async {
+        let mut command = fixture(&["spawn:mark:up,eof-wait,mark:bye", "mark:up", "hang"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).containment(Containment::None);
+        let mut child = command.spawn().unwrap();
+        assert_eq!(child.strength(), Strength::Child);
+        let (stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        line(&mut stdout).await;
+        line(&mut stdout).await;
+        child.kill().await.unwrap();
+        drop(stdin);
+        assert_eq!(line(&mut stdout).await, "bye");
+    });
+}
+
+#[test]
+fn a_child_that_leads_a_session_takes_its_group_along() {
+    run(async {
+        use herder::os::unix::CommandExt;
+        let mut command = fixture(&["spawn:mark:up,hang", "mark:up", "hang"]);
+        command.stdout(Stdio::piped()).setsid();
+        let leash = Leash::tie(&mut command);
+        let mut child = command.spawn().unwrap();
+        drop(command);
+        line(child.stdout.as_mut().unwrap()).await;
+        line(child.stdout.as_mut().unwrap()).await;
+        assert_eq!(child.strength(), Strength::Group);
+        child.kill().await.unwrap();
+        leash.wait_free();
+    });
+}

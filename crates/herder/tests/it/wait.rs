@@ -1,0 +1,153 @@
+//! Waiting: many at once, again, cancelled, without a runtime.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use herder::{Signal, Stdio};
+use tokio::io::AsyncReadExt;
+
+use crate::support::{
+    cancelled, current_thread, eventually, fixture, multi_thread, park_on, run, state, within,
+};
+
+#[test]
+fn codes_and_signals() {
+    run(async {
+        for code in [0, 1, 7, 255] {
+            let status = fixture(&[&format!("exit:{code}")]).status().await.unwrap();
+            assert_eq!((status.code(), status.signal()), (Some(code), None));
+        }
+        for (step, signal) in [("kill-self:KILL", 9), ("kill-self:TERM", 15), ("abort", 6)] {
+            let status = fixture(&[step]).status().await.unwrap();
+            assert_eq!((status.code(), status.signal()), (None, Some(signal)));
+        }
+    });
+}
+
+#[test]
+fn all_waiters_get_the_same_answer_now_and_later() {
+    multi_thread().block_on(within(async {
+        let mut child = fixture(&["read-stdin-line", "exit:5"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let waiters: Vec<_> = (0..8)
+            .map(|_| {
+                let handle = child.handle();
+                tokio::spawn(async move { handle.wait().await.unwrap() })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        assert_eq!(child.try_wait().unwrap(), None);
+        assert_eq!(child.wait().await.unwrap().code(), Some(5));
+        for waiter in waiters {
+            assert_eq!(waiter.await.unwrap().code(), Some(5));
+        }
+        assert_eq!(child.wait().await.unwrap().code(), Some(5));
+        assert_eq!(child.try_wait().unwrap().unwrap().code(), Some(5));
+        assert_eq!(child.handle().wait().await.unwrap().code(), Some(5));
+        assert_eq!(child.id(), None);
+        assert!(child.wait_with_output().await.unwrap().status.code() == Some(5));
+    }));
+}
+
+#[test]
+fn waiting_closes_the_input_and_looking_does_not() {
+    run(async {
+        let mut child = fixture(&["eof-wait"]).stdin(Stdio::piped()).spawn().unwrap();
+        assert_eq!(child.try_wait().unwrap(), None);
+        let handle = child.handle();
+        assert!(cancelled(3, handle.wait()).await.is_none());
+        assert!(child.stdin.is_some());
+        assert!(child.wait().await.unwrap().success());
+    });
+}
+
+#[test]
+fn a_cancelled_wait_may_be_done_again() {
+    run(async {
+        let mut child = fixture(&["read-stdin-line", "exit:5"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take();
+        for polls in 1..5 {
+            assert!(cancelled(polls, child.wait()).await.is_none());
+        }
+        drop(stdin);
+        assert_eq!(child.wait().await.unwrap().code(), Some(5));
+    });
+}
+
+#[test]
+fn a_wait_of_one_runtime_goes_on_in_another() {
+    let mut child =
+        current_thread().block_on(async { fixture(&["eof-wait"]).stdin(Stdio::piped()).spawn().unwrap() });
+    let stdin = child.stdin.take();
+    current_thread().block_on(async {
+        assert!(cancelled(2, child.wait()).await.is_none());
+    });
+    drop(stdin);
+    assert!(run(async { child.wait().await.unwrap() }).success());
+    assert!(park_on(child.wait()).unwrap().success());
+}
+
+#[test]
+fn waiting_needs_no_runtime() {
+    let mut child = fixture(&["exit:5"]).spawn().unwrap();
+    assert_eq!(park_on(child.wait()).unwrap().code(), Some(5));
+    // Two at once, one with a runtime, one without.
+    let mut child = fixture(&["eof-wait"]).stdin(Stdio::piped()).spawn().unwrap();
+    let handle = child.handle();
+    let other = std::thread::spawn(move || park_on(handle.wait()).unwrap());
+    assert!(run(async { child.wait().await.unwrap() }).success());
+    assert!(other.join().unwrap().success());
+}
+
+#[test]
+fn a_stopped_child_has_not_ended() {
+    run(async {
+        let mut child = fixture(&["stop-self", "exit:5"]).spawn().unwrap();
+        let pid = child.id().unwrap();
+        eventually("it stops", || state(pid) == Some('T'));
+        assert_eq!(child.try_wait().unwrap(), None);
+        assert!(cancelled(5, child.wait()).await.is_none());
+        child.signal(Signal::CONT).unwrap();
+        assert_eq!(child.wait().await.unwrap().code(), Some(5));
+    });
+}
+
+#[test]
+fn exit_and_end_of_output_are_two_things() {
+    run(async {
+        let mut command = fixture(&["spawn:sleep:200ms,print:late", "exit:5"]);
+        command.stdout(Stdio::piped()).keep_survivors(true);
+        let mut child = command.spawn().unwrap();
+        assert_eq!(child.wait().await.unwrap().code(), Some(5));
+        let mut text = String::new();
+        within(child.stdout.take().unwrap().read_to_string(&mut text)).await.unwrap();
+        assert_eq!(text, "late");
+    });
+}
+
+#[test]
+fn the_code_that_main_returns_and_all_that_was_written_before() {
+    run(async {
+        let report = fixture(&["both:1M", "exit-after-main:3"]).output().await.unwrap();
+        assert_eq!(report.status.code(), Some(3));
+        assert_eq!(report.stderr_report().total(), 1 << 20);
+    });
+}
+
+#[test]
+fn a_thousand_short_children_in_turn() {
+    run(async {
+        let mut command = herder::Command::new("true");
+        command.timeout(Duration::from_secs(30));
+        for _ in 0..1000 {
+            assert!(command.status().await.unwrap().success());
+        }
+    });
+}
