@@ -6,7 +6,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod api;
 mod cancel;
+mod crowd;
 mod drop_rule;
 mod feed;
 mod handle;
@@ -14,6 +16,7 @@ mod join_limits;
 mod lookup;
 mod output;
 mod races;
+mod shortage;
 mod spawn;
 mod std_port;
 mod stdio;

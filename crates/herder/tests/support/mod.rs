@@ -1,5 +1,7 @@
 //! What all tests need: a runtime with a limit, the fixture program, and looks at the processes of this host.
 
+pub(crate) mod alone;
+
 use std::fs;
 use std::future::Future;
 use std::os::fd::OwnedFd;
@@ -102,6 +104,7 @@ impl Leash {
         std::thread::spawn(move || {
             let Self(mut reader) = self;
             let read = reader.read(&mut [0]);
+            drop(reader);
             drop(sender.send(read));
         });
         let read = receiver.recv_timeout(Duration::from_secs(20)).expect("a process is left");

@@ -1,0 +1,63 @@
+//! Many children at once.
+
+use herder::{Command, Stdio};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::task::JoinSet;
+
+use crate::support::alone::{alone, children, open_fds};
+use crate::support::{multi_thread, within};
+
+const CROWD: usize = 1000;
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+#[test]
+fn a_thousand_alive_at_once() {
+    alone(|| {
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+        multi_thread().block_on(within(async {
+            // All hold the other end of this one, and end when ours is closed.
+            let (reader, writer) = std::io::pipe().unwrap();
+            let mut command = Command::new("cat");
+            command.stdin(Stdio::from(reader)).stdout(Stdio::null());
+            // What is made once is there: threads, and what they wait on.
+            drop(command.spawn_async().await.unwrap());
+            assert!(Command::new("true").status().await.unwrap().success());
+            let (threads_before, fds_before) = (threads(), open_fds().len());
+
+            let mut tasks = JoinSet::new();
+            for _ in 0..CROWD {
+                let mut child = command.spawn_async().await.unwrap();
+                let mut wait = Box::pin(async move { child.wait().await.unwrap() });
+                // Waited for, from now on.
+                assert!(futures_now(wait.as_mut()).await.is_none());
+                tasks.spawn(wait);
+            }
+            // The first may not have been reaped yet.
+            assert!((CROWD..=CROWD + 1).contains(&children().len()));
+            assert!(open_fds().len() <= fds_before + CROWD + 2, "{fds_before} {}", open_fds().len());
+            // Without pidfds it takes threads to wait.
+            if herder_sys::facts().pidfd {
+                assert!(threads() <= threads_before + 2, "{threads_before} {}", threads());
+            }
+
+            drop((command, writer));
+            while let Some(status) = tasks.join_next().await {
+                assert!(status.unwrap().success());
+            }
+            assert!(children().is_empty());
+        }));
+    });
+}
+
+/// One poll.
+async fn futures_now<T>(mut future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    std::future::poll_fn(|context| match future.as_mut().poll(context) {
+        std::task::Poll::Ready(value) => std::task::Poll::Ready(Some(value)),
+        std::task::Poll::Pending => std::task::Poll::Ready(None),
+    })
+    .await
+}
