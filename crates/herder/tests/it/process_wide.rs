@@ -1,0 +1,318 @@
+//! What belongs to the whole program, and is changed by it or by a library that knows nothing of us: each test in a
+//! process of its own.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use herder::error::WaitError;
+use herder::report::RunErrorKind;
+use herder::{Cause, Command, Signal, Stdio, Termination};
+use nix::sys::signal::SigSet;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, Uid};
+
+use crate::support::alone::{alone, alone_by};
+use crate::support::{Leash, eventually, fixture, is_dead, is_gone, line, run, state};
+
+/// Whether the kernel tells the status of a child that somebody else reaped: Linux 6.15, with pidfds.
+fn is_recoverable() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap(), numbers.next().unwrap());
+    herder_sys::facts().pidfd && version >= (6, 15)
+}
+
+/// What a wait gives for a child that somebody else reaped.
+fn is_right(status: Result<ExitStatus, WaitError>, expected: i32) {
+    match status {
+        Ok(status) => assert_eq!(status.into_raw(), expected),
+        Err(error) => {
+            assert!(!is_recoverable() && error.is_status_lost(), "{error:?}");
+            assert!(error.to_string().contains("learn how it ended"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn sigchld_is_ignored() {
+    // The kernel then reaps all children by itself.
+    alone_by(&["env", "--ignore-signal=CHLD"], || {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
+        assert_ne!(u64::from_str_radix(ignored, 16).unwrap() & (1 << 16), 0, "{ignored}");
+        run(async {
+            for _ in 0..20 {
+                is_right(fixture(&["exit:5"]).spawn().unwrap().wait().await, 5 << 8);
+                match fixture(&["print:x", "exit:5"]).output().await {
+                    Ok(report) => {
+                        assert_eq!((report.status.code(), report.cause()), (Some(5), Cause::Exited));
+                        assert_eq!((&*report.stdout, report.usage()), (&b"x"[..], None));
+                    }
+                    Err(error) => {
+                        assert!(error.kind() == RunErrorKind::Wait && !is_recoverable(), "{error:?}");
+                    }
+                }
+                let mut child = fixture(&["hang"]).spawn_async().await.unwrap();
+                let pid = child.id().unwrap();
+                child.start_kill().unwrap();
+                is_right(child.wait().await, 9);
+                assert!(is_gone(pid) && child.id().is_none());
+                let mut child = fixture(&["hang"]).spawn().unwrap();
+                is_right(child.terminate(&Termination::default()).await, 15);
+                let child = fixture(&["hang"]).spawn().unwrap();
+                let pid = child.id().unwrap();
+                drop(child);
+                eventually("it is gone", || is_gone(pid));
+                Command::new("no-such-program").spawn().unwrap_err();
+            }
+        });
+    });
+}
+
+#[test]
+fn the_status_is_stolen_before_anybody_looks() {
+    alone(|| {
+        run(async {
+            for way in 0..4 {
+                let mut child = fixture(&["exit:5"]).spawn().unwrap();
+                let pid = child.id().unwrap();
+                let stolen = waitpid(Pid::from_raw(pid.cast_signed()), None).unwrap();
+                assert!(matches!(stolen, WaitStatus::Exited(_, 5)));
+                // Its number may be another's now: nobody is signalled, and that is no error.
+                child.signal(Signal::TERM).unwrap();
+                child.start_kill().unwrap();
+                match way {
+                    0 => is_right(child.wait().await, 5 << 8),
+                    1 => is_right(child.try_wait().map(Option::unwrap), 5 << 8),
+                    2 => is_right(child.terminate(&Termination::default()).await, 5 << 8),
+                    _ => drop(child),
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn a_thief_that_waits_for_any_child() {
+    alone(|| {
+        // What is left of a group is reached although its leader is gone, where the kernel can do that.
+        let steps: &[&str] = if is_recoverable() { &["spawn:hang"] } else { &[] };
+        let mut command = fixture(steps);
+        command.args(["print:x", "exit:5"]);
+        let leash = Leash::tie(&mut command);
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    if waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)).is_err() {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            run(async {
+                for _ in 0..100 {
+                    match command.output().await {
+                        Ok(report) => {
+                            assert_eq!((report.status.code(), &*report.stdout), (Some(5), &b"x"[..]));
+                        }
+                        Err(error) => {
+                            let kind = error.kind();
+                            assert!(kind == RunErrorKind::Wait && !is_recoverable(), "{error:?}");
+                        }
+                    }
+                    is_right(fixture(&["exit:5"]).spawn_async().await.unwrap().wait().await, 5 << 8);
+                    drop(fixture(&["hang"]).spawn().unwrap());
+                }
+            });
+            eventually("no child is left", || crate::support::alone::children().is_empty());
+            stop.store(true, Ordering::Relaxed);
+        });
+        drop(command);
+        leash.wait_free();
+    });
+}
+
+#[test]
+fn standard_descriptors_that_are_closed() {
+    alone(|| {
+        for closed in [&[0][..], &[1], &[2], &[0, 1], &[1, 2], &[0, 1, 2]] {
+            let outcome = with_closed(closed, || {
+                run(async {
+                    let mut command = fixture(&["stdin-count", "eprint:err", "exit:7"]);
+                    let report = command.stdin(Stdio::bytes(vec![0; 100_000])).output().await?;
+                    let mut bare = Command::new("ls");
+                    bare.args(["-l", "/proc/self/fd"]).stdin(Stdio::null());
+                    let mut child = fixture(&["hang"]).stdout(Stdio::null()).spawn()?;
+                    child.kill().await.map_err(std::io::Error::from)?;
+                    Ok::<_, std::io::Error>((report, bare.output().await?))
+                })
+            });
+            let (report, bare) = outcome.unwrap();
+            assert_eq!(report.status.code(), Some(7));
+            assert_eq!((&*report.stdout, &*report.stderr), (&b"100000\n"[..], &b"err"[..]));
+            // Three streams, and the folder that is listed: nothing of ours has slipped in.
+            assert_eq!(bare.stdout_lossy().matches(" -> ").count(), 4, "{}", bare.stdout_lossy());
+        }
+    });
+}
+
+/// Does it with some of our own standard streams closed, and opens those again, so that failures can be told.
+fn with_closed<T>(closed: &[i32], body: impl FnOnce() -> T) -> T {
+    let kept = [std::io::stdin().as_fd(), std::io::stdout().as_fd(), std::io::stderr().as_fd()]
+        .map(|fd| fd.try_clone_to_owned().unwrap());
+    for fd in closed {
+        nix::unistd::close(*fd).unwrap();
+    }
+    let value = body();
+    nix::unistd::dup2_stdin(&kept[0]).unwrap();
+    nix::unistd::dup2_stdout(&kept[1]).unwrap();
+    nix::unistd::dup2_stderr(&kept[2]).unwrap();
+    value
+}
+
+#[test]
+fn the_working_directory() {
+    alone(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+        for (path, text) in [(&here, "here"), (&there, "there")] {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("tool"), format!("#!/bin/sh\necho {text}; pwd\n")).unwrap();
+            fs::set_permissions(path.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        std::env::set_current_dir(&here).unwrap();
+        let canonical = |path: &std::path::Path| path.canonicalize().unwrap().display().to_string();
+        let (at_here, at_there) = (canonical(&here), canonical(&there));
+        run(async {
+            let mut tool = Command::new("./tool");
+            assert_eq!(tool.read().await.unwrap(), format!("here\n{at_here}"));
+            // A relative program is meant in the directory of the child, and a relative directory in ours.
+            tool.current_dir("../there");
+            assert_eq!(tool.read().await.unwrap(), format!("there\n{at_there}"));
+            // A directory that is gone is no business of a child that does not need it.
+            fs::remove_dir_all(&here).unwrap();
+            assert_eq!(Command::new("echo").arg("x").read().await.unwrap(), "x");
+            let mut pwd = Command::new("pwd");
+            assert_eq!(pwd.current_dir(&there).read().await.unwrap(), at_there);
+            assert!(Command::new("./tool").spawn().is_err());
+        });
+        std::env::set_current_dir("/").unwrap();
+    });
+}
+
+#[test]
+fn the_signal_mask_is_ours_again_whatever_happened() {
+    alone(|| {
+        let mut mask = SigSet::empty();
+        mask.add(nix::sys::signal::SIGUSR1);
+        mask.thread_set_mask().unwrap();
+        run(async {
+            for command in
+                [&Command::new("true"), &Command::new("gone"), Command::new("true").current_dir("/gone")]
+            {
+                drop(command.spawn());
+                assert_eq!(SigSet::thread_get_mask().unwrap(), mask);
+                drop(command.spawn_async().await);
+                assert_eq!(SigSet::thread_get_mask().unwrap(), mask);
+                drop(command.output().await);
+                assert_eq!(SigSet::thread_get_mask().unwrap(), mask);
+            }
+        });
+    });
+}
+
+#[test]
+fn a_signal_that_is_not_permitted_is_an_error_that_names_it() {
+    alone(|| {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("not shown: only root can start a child of another user");
+            return;
+        }
+        let (root, nobody) = (Uid::from_raw(0), Uid::from_raw(65_534));
+        run(async {
+            let mut command = Command::new("sleep");
+            let mut child = command.arg("1000").uid(12_345).spawn().unwrap();
+            nix::unistd::setresuid(nobody, nobody, root).unwrap();
+            let error = child.signal(Signal::TERM).unwrap_err();
+            let kill = child.start_kill().unwrap_err();
+            let policy = Termination::new().signal(Signal::TERM, Duration::from_millis(10));
+            let ending = tokio::time::timeout(Duration::from_millis(500), child.terminate(&policy)).await;
+            nix::unistd::setresuid(root, root, root).unwrap();
+            assert_eq!(error.io_kind(), std::io::ErrorKind::PermissionDenied);
+            assert!(error.to_string().contains("SIGTERM") && error.to_string().contains("sleep"), "{error}");
+            assert!(kill.to_string().starts_with("can't kill \"sleep\""), "{kill}");
+            // The ladder went on to its end, and waits for what it could not do.
+            assert!(ending.is_err());
+            child.kill().await.unwrap();
+            let report = child.wait_with_output().await.unwrap();
+            assert_eq!(report.attempts().len(), 2);
+            assert!(report.attempts().iter().all(|attempt| attempt.error_kind().is_some()));
+        });
+    });
+}
+
+/// Says to a copy whom to hold.
+const TRACE: &str = "HERDER_TEST_TRACE";
+
+#[test]
+fn a_dead_child_that_a_debugger_holds_is_waited_for_without_a_busy_loop() {
+    alone(|| {
+        if let Some(pid) = std::env::var_os(TRACE) {
+            let pid = Pid::from_raw(pid.to_str().unwrap().parse().unwrap());
+            let seized = nix::sys::ptrace::seize(pid, nix::sys::ptrace::Options::empty());
+            println!("\n{}", if seized.is_ok() { "seized" } else { "refused" });
+            std::io::stdin().read_line(&mut String::new()).unwrap();
+            return;
+        }
+        run(async {
+            for drops in [false, true] {
+                let mut child = fixture(&["hang"]).spawn().unwrap();
+                let pid = child.id().unwrap();
+                let mut debugger = Command::new(std::env::current_exe().unwrap());
+                debugger.args(std::env::args_os().skip(1)).env(TRACE, pid.to_string());
+                let mut debugger = debugger.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+                let stdout = debugger.stdout.as_mut().unwrap();
+                let said = loop {
+                    match line(stdout).await {
+                        said if said == "seized" || said == "refused" => break said,
+                        _ => {}
+                    }
+                };
+                if said == "refused" {
+                    eprintln!("not shown: no process may be traced here");
+                    return;
+                }
+                child.start_kill().unwrap();
+                eventually("it is dead", || is_dead(pid));
+                let before = process_time();
+                let mut held = Some(child);
+                if drops {
+                    drop(held.take());
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                } else {
+                    let wait = held.as_mut().unwrap().wait();
+                    assert!(tokio::time::timeout(Duration::from_millis(300), wait).await.is_err());
+                }
+                let spent = process_time() - before;
+                assert!(spent < Duration::from_millis(100), "{spent:?}");
+                assert_eq!(state(pid), Some('Z'));
+                drop(debugger.stdin.take());
+                match held {
+                    Some(mut child) => assert_eq!(child.wait().await.unwrap().signal(), Some(9)),
+                    None => eventually("it is reaped", || is_gone(pid)),
+                }
+                assert!(debugger.wait().await.unwrap().success());
+            }
+        });
+    });
+}
+
+/// The time that all our threads have spent on processors.
+fn process_time() -> Duration {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap().into()
+}
