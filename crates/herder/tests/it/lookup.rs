@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use herder::error::{SpawnError, SpawnErrorKind};
 use herder::{Command, Stdio};
 
+use crate::support::alone::alone;
 use crate::support::{fixture, run};
 
 struct Scratch(tempfile::TempDir);
@@ -224,21 +225,24 @@ fn a_program_that_was_written_just_now_runs() {
 
 #[test]
 fn a_program_that_is_open_for_writing_is_waited_for_and_then_named() {
-    run(async {
-        let scratch = Scratch::new();
-        let path = scratch.path().join("copy");
-        fs::copy(test_child::path(), &path).unwrap();
-        let held = fs::OpenOptions::new().append(true).open(&path).unwrap();
-        let error = Command::new(&path).spawn().unwrap_err();
-        assert_eq!(error.io_kind(), ErrorKind::ExecutableFileBusy);
-        assert!(error.to_string().contains("open for writing"), "{error}");
-        // Released while it is tried: nobody notices.
-        let command = Command::new(&path);
-        let release = async {
-            tokio::task::yield_now().await;
-            drop(held);
-        };
-        let (status, ()) = tokio::join!(command.status(), release);
-        assert!(status.unwrap().success());
+    // A child that another test starts just then could hold the file open too, for as long as it is not executed.
+    alone(|| {
+        run(async {
+            let scratch = Scratch::new();
+            let path = scratch.path().join("copy");
+            fs::copy(test_child::path(), &path).unwrap();
+            let held = fs::OpenOptions::new().append(true).open(&path).unwrap();
+            let error = Command::new(&path).spawn().unwrap_err();
+            assert_eq!(error.io_kind(), ErrorKind::ExecutableFileBusy);
+            assert!(error.to_string().contains("open for writing"), "{error}");
+            // Released while it is tried: nobody notices.
+            let command = Command::new(&path);
+            let release = async {
+                tokio::task::yield_now().await;
+                drop(held);
+            };
+            let (status, ()) = tokio::join!(command.status(), release);
+            assert!(status.unwrap().success());
+        });
     });
 }

@@ -265,7 +265,7 @@ fn the_report_tells_the_facts_of_the_run() {
         assert!(report.started() >= before);
         assert!(report.elapsed().as_millis() >= 50);
         let usage = report.usage().unwrap();
-        assert!(usage.user + usage.system >= std::time::Duration::from_millis(30), "{usage:?}");
+        assert!(usage.user + usage.system >= std::time::Duration::from_millis(5), "{usage:?}");
         assert!(usage.max_rss >= 8 << 20, "{usage:?}");
     });
 }
