@@ -14,6 +14,7 @@ mod feed;
 mod handle;
 mod join_limits;
 mod lookup;
+mod lost_status;
 mod output;
 mod process_wide;
 mod races;
