@@ -183,6 +183,31 @@ fn files_that_can_not_be_run_are_passed_over() {
 }
 
 #[test]
+fn odd_entries_of_the_path() {
+    run(async {
+        let scratch = Scratch::new();
+        scratch.file("herder-test-tool", 0o755, "#!/bin/sh\necho found\n");
+        let file = scratch.file("file", 0o755, "");
+        let (dir, file) = (scratch.path().display().to_string(), file.display().to_string());
+        let mut command = Command::new("herder-test-tool");
+        // A file, and one that is not there, relative as it is: the next is tried.
+        command.env("PATH", format!("{file}:no/such:{dir}"));
+        assert_eq!(command.read().await.unwrap(), "found");
+        // An empty entry is the working directory: that of the child.
+        command.current_dir(scratch.path());
+        for path in ["", ":", "/nowhere:", ":/nowhere", "/nowhere::/nowhere", "."] {
+            command.env("PATH", path);
+            assert_eq!(command.read().await.unwrap(), "found", "{path:?}");
+        }
+        command.current_dir("/");
+        let error = refused(command.env("PATH", "")).await;
+        assert_eq!(error.kind(), SpawnErrorKind::ProgramNotFound);
+        // All alone, what is wrong with an entry is not what is wrong with the program.
+        assert_eq!(refused(command.env("PATH", file)).await.kind(), SpawnErrorKind::ProgramNotFound);
+    });
+}
+
+#[test]
 fn a_relative_path_is_meant_in_the_directory_of_the_child() {
     run(async {
         let scratch = Scratch::new();
