@@ -4,98 +4,314 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
-use herder::Signal;
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+use herder::{Signal, Termination};
 
-/// Runs commands and owns them: with limits, a stop ladder, and nothing left behind.
+use crate::{duration, size};
+
+const ABOUT: &str = "Runs commands so that nothing they start outlives what you allowed";
+
+const AFTER_HELP: &str = "\
+Try:
+  herder run -t 10s -- make test     stop it after ten seconds
+  herder help run                    everything about `run`, with examples
+  herder completions bash            completions for your shell
+  herder man run                     the manual page";
+
 #[derive(Debug, Parser)]
-#[command(name = "herder", version)]
-pub(crate) struct Args {
+#[command(name = "herder", version, about = ABOUT, after_help = AFTER_HELP, propagate_version = true)]
+pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) verb: Verb,
+    pub(crate) job: Job,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
-    Run(Run),
+pub(crate) enum Job {
+    Run(Box<RunArgs>),
+    /// Print completions for a shell
+    #[command(after_help = "\
+Examples:
+  herder completions bash > ~/.local/share/bash-completion/completions/herder
+  herder completions fish > ~/.config/fish/completions/herder.fish
+  herder completions zsh > ~/.zfunc/_herder")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print a manual page
+    #[command(after_help = "\
+Examples:
+  herder man run | man -l -
+  herder man > /usr/local/share/man/man1/herder.1")]
+    Man {
+        /// The page of this command; without it, the page of herder itself
+        page: Option<String>,
+    },
 }
 
-/// Runs one command: a better timeout(1).
-#[derive(Debug, Parser)]
-#[command(after_help = "\
+const RUN_SHORT_HELP: &str = "\
 Examples:
-  herder run --timeout 30s -- make test
-  herder run -t 5m -s INT -k 20s -- ./server --port 8080
+  herder run -t 30s make test            stop it after half a minute, kill it ten seconds later
+  herder run --idle 5m ./deploy          stop it when it has not said a word for five minutes
+  herder run --head 4K --tail 64K make   the first and the last of a long output
 
-Exit codes: that of the command; 128+n if signal n ended it; 124 if a limit did;
-125 if herder itself failed; 126 if the command can't be executed; 127 if it was not found.")]
-pub(crate) struct Run {
-    /// End the command after this long (30s, 1.5m, 2h; a bare number is seconds)
-    #[arg(short, long, value_name = "DURATION", value_parser = duration)]
-    pub(crate) timeout: Option<Duration>,
+`herder help run` tells more, with the exit codes.";
 
-    /// The signal that asks it to end
-    #[arg(short, long, default_value = "TERM")]
-    pub(crate) signal: Signal,
+const RUN_LONG_HELP: &str = "\
+Examples:
+  Stop a test run after ten minutes; leave it 30 s to clean up:
+    herder run -t 10m -k 30s make test
 
-    /// How long to wait after asking before it is killed
-    #[arg(short, long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
-    pub(crate) kill_after: Duration,
+  Interrupt it first, then terminate it, then kill it:
+    herder run -t 1h --stop INT:5s,TERM:10s ./server
 
-    /// Change to this directory first
-    #[arg(short = 'C', long = "chdir", value_name = "DIR")]
-    pub(crate) dir: Option<PathBuf>,
+  End a job that has stopped talking, and keep its whole output in out.stdout and out.stderr:
+    herder run --idle 5m --spill out ./deploy
 
-    /// Set an environment variable (repeatable)
-    #[arg(short, long, value_name = "KEY=VALUE")]
-    pub(crate) env: Vec<String>,
+  Only the first 4 KiB and the last 64 KiB of a long output:
+    herder run --head 4K --tail 64K cargo build -v
 
-    /// Start from an empty environment
-    #[arg(long)]
-    pub(crate) env_clear: bool,
+  An empty environment, another directory, another user:
+    herder run --env-clear -e PATH=/usr/bin -C /srv/app --uid www-data ./job
 
-    /// Run at this niceness, -20 to 19
-    #[arg(long, allow_negative_numbers = true)]
-    pub(crate) nice: Option<i32>,
+  What it used, as JSON:
+    herder run --json usage.json make && jq .usage.max_rss_bytes usage.json
 
-    /// When a limit ended it, exit with its own code instead of 124
-    #[arg(long)]
-    pub(crate) preserve_status: bool,
+Exit codes:
+  the program's own   it ended by itself
+  124                 --timeout or --idle ended it (see --preserve-status)
+  125                 herder itself failed: wrong usage, a setting or a file that could not be had
+  126                 the program was found and can't be executed
+  127                 the program was not found
+  128+n               signal n ended it: 130 is Ctrl-C, 137 a kill, 143 a termination
 
-    /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+Signals:
+  SIGTERM, SIGHUP and SIGINT to herder stop the program as --stop says. Without --stop and --signal the signal that
+  came is sent first, then SIGTERM, then comes the kill, --kill-after apart. A second signal takes the next step at
+  once, a third one kills. A signal that is ignored when herder starts, as SIGHUP under nohup(1), stays ignored.
+
+  A program that has the terminal shares it with herder: Ctrl-C, Ctrl-\\ and Ctrl-Z reach it from the terminal, and
+  herder waits for what it makes of them. Limits and signals then end the program itself; what it has started itself
+  is on its own (--group changes that). Elsewhere they reach everything it has started, save what left its process
+  group, and whatever of that is left when the program has ended is killed.
+
+  SIGQUIT, SIGUSR1, SIGUSR2 and SIGTSTP are passed on. When herder itself is killed, the program is killed.
+
+Report (--json):
+  One JSON object on one line. `v` is 1 and changes when a field changes its meaning; new fields may come.
+  v, name, program, pid, cause (exited, signaled, timed_out, idle, terminated, killed, not_started), code, signal,
+  core_dumped, exit_code (that of herder), started (RFC 3339), elapsed_ms, drained_ms (from the exit to the end of
+  the output), usage {user_ms, system_ms, max_rss_bytes, ...}, stdout and stderr {bytes, dropped, end (eof,
+  still_held, failed), error, spill} or null if the program wrote there itself, attempts [{step, after_ms, error}],
+  error {kind, message} or null. What is not known is null. Arguments and variables are never shown.";
+
+/// Run one command with limits, a stop ladder and a report: a better timeout(1)
+///
+/// Runs PROGRAM with ARGS and ends as it ends. The program has our standard streams themselves, the terminal
+/// included, unless an option has to see the output (--idle, --head, --tail, --spill): then it is passed on live,
+/// byte for byte.
+///
+/// Durations are a number and us, ms, s, m, h or d; a number alone is seconds, as with timeout(1). Sizes are bytes,
+/// or a number and K, M or G. Options of herder stand before the program; everything behind it belongs to it.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_SHORT_HELP, after_long_help = RUN_LONG_HELP)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) surroundings: SurroundingArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+
+    /// The program and its arguments; what stands behind the program is never an option of herder
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        value_names = ["PROGRAM", "ARGS"],
+        num_args = 1..,
+        value_hint = ValueHint::CommandWithArguments
+    )]
     pub(crate) command: Vec<OsString>,
 }
 
-/// A duration as timeout(1) takes it, or with units.
-fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
-    }
-    if let Some((number, unit)) = text.split_at_checked(text.len().saturating_sub(1))
-        && let Ok(number) = number.parse::<f64>()
-        && let Some(unit) =
-            [("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86400.0)].iter().find(|u| u.0 == unit)
-    {
-        return Duration::try_from_secs_f64(number * unit.1).map_err(|error| error.to_string());
-    }
-    humantime::parse_duration(text).map_err(|error| error.to_string())
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits and stopping")]
+pub(crate) struct LimitArgs {
+    /// Stop the program after this time; 0 is no limit
+    ///
+    /// The time goes on while the program is stopped by Ctrl-Z.
+    #[arg(short, long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Stop the program when it has written nothing for this time; 0 is no limit
+    ///
+    /// Its output goes through a pipe then, so that a program that looks sees no terminal.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) idle: Option<Duration>,
+
+    /// The signal that asks the program to end [default: TERM]
+    #[arg(short, long, value_name = "SIGNAL")]
+    pub(crate) signal: Option<Signal>,
+
+    /// Kill it this long after that signal [default: 10s]; 0 is never, as with timeout(1)
+    #[arg(short, long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) kill_after: Option<Duration>,
+
+    /// All steps of stopping, as in stdin:2s,INT:1s,TERM:5s, instead of --signal and --kill-after
+    ///
+    /// Each step is a signal, or stdin (which closes the program's standard input), and how long to wait for its
+    /// effect. A kill follows the last. With a step stdin, standard input goes through a pipe.
+    #[arg(long, value_name = "STEPS", conflicts_with_all = ["signal", "kill_after"])]
+    pub(crate) stop: Option<Termination>,
+
+    /// Exit with the program's own code, or 128+n, even if a limit ended it
+    #[arg(long)]
+    pub(crate) preserve_status: bool,
+
+    /// Give the program a process group of its own even where it would share the terminal
+    ///
+    /// Limits and signals then reach everything it starts, and Ctrl-C goes through herder. It can write to the
+    /// terminal but not read from it: reading stops it.
+    #[arg(long)]
+    pub(crate) group: bool,
+
+    /// Share the terminal with the program even if its standard input is something else
+    ///
+    /// For a program that talks to the terminal itself, such as a pager at the end of a pipeline.
+    #[arg(long, conflicts_with = "group")]
+    pub(crate) foreground: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Surroundings")]
+pub(crate) struct SurroundingArgs {
+    /// Run the program in this directory; a relative path of the program is meant there
+    #[arg(short = 'C', long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) chdir: Option<PathBuf>,
+
+    /// Set an environment variable; may be repeated
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub(crate) env: Vec<OsString>,
+
+    /// Remove an environment variable; may be repeated
+    #[arg(short = 'u', long, value_name = "KEY")]
+    pub(crate) env_remove: Vec<OsString>,
+
+    /// Start with an empty environment
+    #[arg(long)]
+    pub(crate) env_clear: bool,
+
+    /// Standard input: a file, null, or inherit
+    #[arg(long, value_name = "FILE|null|inherit", value_hint = ValueHint::FilePath)]
+    pub(crate) stdin: Option<PathBuf>,
+
+    /// Run as this user, by number or by name in /etc/passwd
+    ///
+    /// As root, a user in /etc/passwd also gets its own groups, unless --gid says otherwise. Variables such as HOME
+    /// are left alone.
+    #[arg(long, value_name = "USER")]
+    pub(crate) uid: Option<String>,
+
+    /// Run with this group, by number or by name in /etc/group
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) gid: Option<String>,
+
+    /// Set the niceness, from -20 (first) to 19 (last)
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-20..=19))]
+    pub(crate) nice: Option<i32>,
+
+    /// Name the program so in messages and in the report
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Show the first bytes of each output stream, live
+    ///
+    /// What neither --head nor --tail shows is counted, and a line says how much it was. For each stream on its own.
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub(crate) head: Option<usize>,
+
+    /// Show the last bytes of each output stream, when the program has ended
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub(crate) tail: Option<usize>,
+
+    /// Also write the whole output to PATH.stdout and PATH.stderr, which must not exist yet
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) spill: Option<PathBuf>,
+
+    /// Write a report, one JSON object, when all is over
+    ///
+    /// To a file, to standard output (-), or to an open descriptor (fd:3), which the program does not get then.
+    #[arg(long, value_name = "FILE|-|fd:N", value_hint = ValueHint::FilePath)]
+    pub(crate) json: Option<OsString>,
+
+    /// Say nothing about limits and signals; errors are still told
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<RunArgs, clap::Error> {
+        let cli = Cli::try_parse_from(["herder", "run"].into_iter().chain(line.split_whitespace()))?;
+        match cli.job {
+            Job::Run(args) => Ok(*args),
+            job => panic!("{job:?}"),
+        }
+    }
 
     #[test]
-    fn durations_are_those_of_timeout_and_more() {
-        let millis = |text| duration(text).map(|d| d.as_millis()).ok();
-        assert_eq!(millis("2"), Some(2000));
-        assert_eq!(millis("0.5"), Some(500));
-        assert_eq!(millis("1.5m"), Some(90_000));
-        assert_eq!(millis("500ms"), Some(500));
-        assert_eq!(millis("2d"), Some(172_800_000));
-        for wrong in ["", "x", "-1", "5 parsecs"] {
-            assert_eq!(millis(wrong), None, "{wrong}");
+    fn clap_finds_no_fault() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_stands_behind_the_program_belongs_to_it() {
+        for line in [
+            "sleep -t 5 --json x --help -- -q",
+            "-- sleep -t 5 --json x --help -- -q",
+            "-t 3 sleep -t 5 --json x --help -- -q",
+        ] {
+            let args = parse(line).unwrap();
+            assert_eq!(args.command, ["sleep", "-t", "5", "--json", "x", "--help", "--", "-q"], "{line}");
+            assert!(!args.output.quiet && args.output.json.is_none(), "{line}");
         }
+        assert_eq!(parse("-- --odd -x").unwrap().command, ["--odd", "-x"]);
+        assert_eq!(parse("-- -- x").unwrap().command, ["--", "x"]);
+        assert_eq!(parse("echo run help").unwrap().command, ["echo", "run", "help"]);
+    }
+
+    #[test]
+    fn an_option_that_does_not_exist_is_not_taken_for_the_program() {
+        for line in ["--tiemout 5 sleep 1", "-X sleep", "-t 5 --nope true", ""] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn values_are_checked() {
+        for line in [
+            "-t x true",
+            "-s NOPE true",
+            "--stop TERM true",
+            "--stop TERM:1s -k 3 true",
+            "--stop TERM:1s -s INT true",
+            "--nice 20 true",
+            "--head 1T true",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+        let args = parse("-t1.5m -k 3 -s int --nice -5 --tail 1M true").unwrap();
+        assert_eq!(args.limits.timeout, Some(Duration::from_secs(90)));
+        assert_eq!(args.limits.kill_after, Some(Duration::from_secs(3)));
+        assert_eq!((args.limits.signal, args.surroundings.nice), (Some(Signal::INT), Some(-5)));
+        assert_eq!(args.output.tail, Some(1 << 20));
     }
 }

@@ -1,133 +1,218 @@
-//! `herder run`.
+//! `herder run`: one command, seen through.
 
-use std::ffi::OsString;
-use std::io;
-use std::process::{ExitCode, ExitStatus};
+use std::time::Instant;
 
-use herder::error::SpawnErrorKind;
-use herder::os::unix::CommandExt;
-use herder::{Cause, Child, Command, Report, RunError, Signal, Stdio, Termination};
-use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
-use tokio::sync::Notify;
+use herder::error::SpawnError;
+use herder::output::{OutputEnd, StreamReport};
+use herder::{Cause, Child, Report, RunError};
 
-use crate::args::Run;
+use crate::args::RunArgs;
+use crate::duration;
+use crate::exit_code::Exit;
+use crate::message::say;
+use crate::passthrough::Passthrough;
+use crate::report::Json;
+use crate::resolve::{Output, Plan, resolve};
+use crate::signals::{Charge, Signals, in_foreground};
+use crate::stall::Stall;
 
-/// A limit ended it (timeout(1)).
-const LIMIT: u8 = 124;
-
-/// What the exit code is for an error.
-pub(crate) fn code_of(error: &RunError) -> u8 {
-    match error.as_spawn_error().map(herder::error::SpawnError::kind) {
-        Some(SpawnErrorKind::ProgramNotFound) => 127,
-        Some(SpawnErrorKind::NotExecutable | SpawnErrorKind::InterpreterNotFound) => 126,
-        _ => crate::OWN_FAILURE,
-    }
-}
-
-pub(crate) async fn run(args: &Run) -> Result<ExitCode, RunError> {
-    // Before the spawn: a signal that comes meanwhile must find us ready.
-    let asked = Asked::new().ok();
-    let child = command(args).spawn()?;
-    let report = see_through(child, asked, args).await?;
-    let limited = matches!(report.cause(), Cause::TimedOut | Cause::Idle);
-    if limited && !args.preserve_status {
-        return Ok(ExitCode::from(LIMIT));
-    }
-    Ok(ExitCode::from(shell_code(report.status)))
-}
-
-fn command(args: &Run) -> Command {
-    // There is one: clap requires it.
-    let mut words = args.command.iter();
-    let mut command = Command::new(words.next().map(OsString::as_os_str).unwrap_or_default());
-    command.args(words).inherit_fds(true).termination(ladder(args, args.signal));
-    command.stdin(Stdio::inherit());
-    if let Some(timeout) = args.timeout {
-        command.timeout(timeout);
-    }
-    if let Some(dir) = &args.dir {
-        command.current_dir(dir);
-    }
-    if args.env_clear {
-        command.env_clear();
-    }
-    for pair in &args.env {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        command.env(key, value);
-    }
-    if let Some(nice) = args.nice {
-        command.nice(nice);
-    }
-    command
-}
-
-fn ladder(args: &Run, first: Signal) -> Termination {
-    Termination::new().signal(first, args.kill_after)
-}
-
-/// Waits for the end; a signal to us ends the child, a second one hurries.
-async fn see_through(child: Child, asked: Option<Asked>, args: &Run) -> Result<Report, RunError> {
-    // A child that shares our terminal gets what is typed there from the terminal itself.
-    let shares_terminal = child.strength() == herder::contain::Strength::Child;
-    let handle = child.handle();
-    let hurry = Notify::new();
-    let watch = async {
-        let Some(mut asked) = asked else { return std::future::pending::<()>().await };
-        let first = asked.next(shares_terminal).await;
-        let policy = ladder(args, first);
-        let again = async {
-            loop {
-                asked.next(shares_terminal).await;
-                hurry.notify_one();
-            }
-        };
-        tokio::select! {
-            _ = handle.terminate_or_hurry(&policy, &hurry) => {}
-            () = again => {}
+/// Runs it, and gives how `herder` ends.
+pub(crate) fn run(args: RunArgs) -> Exit {
+    let plan = match resolve(args) {
+        Ok(plan) => plan,
+        Err(error) => {
+            say(&error);
+            return Exit::FAILURE;
         }
-        std::future::pending::<()>().await;
     };
-    tokio::select! {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(&format!("can't begin: {error}"));
+            return Exit::FAILURE;
+        }
+    };
+    let exit = runtime.block_on(see_through(plan));
+    // A read of our input, or a write that nobody takes, may go on for ever.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn see_through(plan: Plan) -> Exit {
+    let mut signals = match Signals::listen(plan.shares_terminal) {
+        Ok(signals) => signals,
+        Err(error) => {
+            say(&format!("can't listen to signals: {error}"));
+            return Exit::FAILURE;
+        }
+    };
+    let begin = Instant::now();
+    // There are no other tasks that it could hold up.
+    let child = match plan.command.spawn() {
+        Ok(child) => child,
+        Err(error) => return not_started(plan, &error),
+    };
+    let handle = child.handle();
+    let stall = Stall::default();
+    let charge = Charge {
+        child: &handle,
+        stop: &plan.stop,
+        stall: &stall,
+        shares_terminal: plan.shares_terminal,
+        voice: plan.voice,
+    };
+    let deadline = plan.timeout.and_then(|timeout| begin.checked_add(timeout));
+    let result = tokio::select! {
         biased;
-        report = child.wait_with_output() => report,
-        () = watch => std::future::pending().await,
-    }
-}
-
-/// The signals that ask us to end.
-struct Asked {
-    interrupt: Signals,
-    terminate: Signals,
-    hangup: Signals,
-}
-
-impl Asked {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// The next of them; without Ctrl-C if `but_interrupt`.
-    async fn next(&mut self, but_interrupt: bool) -> Signal {
-        loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => if !but_interrupt { return Signal::INT },
-                _ = self.terminate.recv() => return Signal::TERM,
-                _ = self.hangup.recv() => return Signal::HUP,
+        result = join(child, plan.output, &stall) => result,
+        never = signals.attend(charge) => match never {},
+        never = stall.watch(&handle, deadline) => match never {},
+    };
+    match result {
+        Ok(run) => {
+            let cause = run.report.cause();
+            let mut exit = Exit::of_run(cause, run.report.status, plan.preserve_status);
+            if matches!(cause, Cause::Signaled | Cause::Terminated) && in_foreground() {
+                exit = exit.at_terminal();
             }
+            tell(&plan, &run);
+            let gone = run.troubles.iter().any(|trouble| trouble.stream == "stdout" && stall.has_given_up());
+            let write = |subject| Json::of_run(subject, &run.report, run.omitted, exit);
+            report(plan, exit, gone, write)
+        }
+        Err(error) => match error.as_spawn_error() {
+            Some(error) => not_started(plan, error),
+            None => {
+                say(&error.to_string());
+                report(plan, Exit::FAILURE, false, |subject| {
+                    Json::of_run_error(subject, &error, Exit::FAILURE)
+                })
+            }
+        },
+    }
+}
+
+/// A run that is over.
+struct Run {
+    report: Report,
+    /// Bytes of each stream that were not shown.
+    omitted: [u64; 2],
+    troubles: Vec<Trouble>,
+}
+
+/// Output that did not get to where it should.
+struct Trouble {
+    stream: &'static str,
+    message: String,
+}
+
+/// Waits for the program and passes on what it writes.
+async fn join(child: Child, output: Output, stall: &Stall) -> Result<Run, RunError> {
+    let Output::Through(window) = output else {
+        let report = child.wait_with_output().await?;
+        return Ok(Run { report, omitted: [0; 2], troubles: Vec::new() });
+    };
+    let mut out = Passthrough::stdout(window, stall);
+    let mut err = Passthrough::stderr(window, stall);
+    let report = child.wait_with_tee(Some(&mut out), Some(&mut err)).await?;
+    let (out_report, err_report) = (report.stdout_report(), report.stderr_report());
+    let omitted = [
+        out.omitted(out_report.total(), report.stdout.len()),
+        err.omitted(err_report.total(), report.stderr.len()),
+    ];
+    let mut troubles = Vec::new();
+    let failed = [trouble(out_report), trouble(err_report)];
+    if failed[0].is_none()
+        && let Err(error) = out.finish(out_report.total(), &report.stdout).await
+    {
+        add(&mut troubles, "stdout", &error);
+    }
+    if failed[1].is_none()
+        && let Err(error) = err.finish(err_report.total(), &report.stderr).await
+    {
+        add(&mut troubles, "stderr", &error);
+    }
+    for (stream, failed) in ["stdout", "stderr"].into_iter().zip(failed) {
+        troubles.extend(failed.flatten().map(|message| Trouble { stream, message }));
+    }
+    Ok(Run { report, omitted, troubles })
+}
+
+/// Whether a stream failed, and what to say about it: nothing about a reader that has seen enough.
+fn trouble(report: &StreamReport) -> Option<Option<String>> {
+    match report.end() {
+        OutputEnd::Failed { kind: std::io::ErrorKind::BrokenPipe, .. } => Some(None),
+        OutputEnd::Failed { message, .. } => Some(Some(message.clone())),
+        _ => None,
+    }
+}
+
+fn add(troubles: &mut Vec<Trouble>, stream: &'static str, error: &std::io::Error) {
+    if error.kind() != std::io::ErrorKind::BrokenPipe {
+        troubles.push(Trouble { stream, message: error.to_string() });
+    }
+}
+
+/// Says what is good to know about a run, and what is bad.
+fn tell(plan: &Plan, run: &Run) {
+    let Run { report, troubles, .. } = run;
+    let name = &plan.subject.name;
+    for Trouble { stream, message } in troubles {
+        say(&format!("can't pass on the {stream} of {name}: {message}"));
+    }
+    for (stream, output) in [("stdout", report.stdout_report()), ("stderr", report.stderr_report())] {
+        if let Some((spill, error)) = output.spill().and_then(|spill| Some((spill, spill.error_message()?))) {
+            let path = spill.path().display();
+            say(&format!("{path} is not complete: {error} after {} bytes", spill.written()));
+        }
+        if *output.end() == OutputEnd::StillHeld {
+            plan.voice.inform(&format!(
+                "something that {name} started still holds its {stream}; not waiting for it"
+            ));
         }
     }
+    if let Some(error) = report.stdin_error() {
+        say(&format!("the input of {name} ended early: {error}"));
+    }
+    let limit = match report.cause() {
+        Cause::TimedOut => plan.timeout.map(|limit| format!("did not end within {}", duration::show(limit))),
+        Cause::Idle => plan.idle.map(|limit| format!("wrote nothing for {}", duration::show(limit))),
+        _ => None,
+    };
+    if let Some(limit) = limit {
+        plan.voice.inform(&format!("{name} {limit}; stopped it ({})", steps(report)));
+    }
 }
 
-/// The code that a shell would give.
-fn shell_code(status: ExitStatus) -> u8 {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
-        (None, Some(signal)) => 128u8.saturating_add(u8::try_from(signal).unwrap_or(127)),
-        (None, None) => crate::OWN_FAILURE,
+/// `SIGTERM, kill`.
+fn steps(report: &Report) -> String {
+    let steps: Vec<_> = report.attempts().iter().map(|attempt| attempt.step().to_string()).collect();
+    steps.join(", ")
+}
+
+fn not_started(plan: Plan, error: &SpawnError) -> Exit {
+    let exit = Exit::of_spawn_error(error.kind());
+    say(&error.to_string());
+    report(plan, exit, false, |subject| Json::of_spawn_error(subject, error, exit))
+}
+
+/// Writes the report, if one is wanted.
+fn report(
+    plan: Plan,
+    exit: Exit,
+    stdout_gone: bool,
+    json: impl FnOnce(crate::report::Subject) -> Json,
+) -> Exit {
+    let Some(mut sink) = plan.sink else { return exit };
+    if sink.is_stdout && stdout_gone {
+        return exit;
+    }
+    let line = json(plan.subject).line().map_err(|error| error.to_string());
+    match line.and_then(|line| sink.write(&line)) {
+        Ok(()) => exit,
+        Err(error) => {
+            say(&error);
+            exit.or_failure()
+        }
     }
 }

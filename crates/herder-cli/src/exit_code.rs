@@ -1,0 +1,162 @@
+//! The exit codes, all of them.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | the program's own | it ended by itself |
+//! | 124 | a limit ended it |
+//! | 125 | `herder` itself failed: wrong usage, a setting that could not be made, a report that could not be written |
+//! | 126 | the program was found and can't be executed |
+//! | 127 | the program was not found |
+//! | 128 + n | it was ended by signal n |
+//!
+//! Anything finer stands in the JSON report, never in another code.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, ExitStatus};
+
+use herder::error::SpawnErrorKind;
+use herder::{Cause, Signal};
+
+const LIMIT: u8 = 124;
+const OURS: u8 = 125;
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+const SIGNALED: u8 = 128;
+
+/// How `herder` ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Exit {
+    code: u8,
+    interrupted: bool,
+}
+
+impl Exit {
+    pub(crate) const SUCCESS: Self = Self::code(0);
+    pub(crate) const FAILURE: Self = Self::code(OURS);
+
+    const fn code(code: u8) -> Self {
+        Self { code, interrupted: false }
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub fn get(self) -> u8 {
+        self.code
+    }
+
+    /// After a run.
+    ///
+    /// `preserve`: a limit does not hide the code of the program.
+    pub(crate) fn of_run(cause: Cause, status: ExitStatus, preserve: bool) -> Self {
+        match cause {
+            Cause::TimedOut | Cause::Idle if !preserve => Self::code(LIMIT),
+            _ => Self::of_status(status),
+        }
+    }
+
+    fn of_status(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            // Codes have eight bits here.
+            (Some(code), _) => Self::code(u8::try_from(code).unwrap_or(OURS)),
+            (None, Some(signal)) => {
+                Self::code(SIGNALED.saturating_add(u8::try_from(signal).unwrap_or(u8::MAX)))
+            }
+            (None, None) => Self::FAILURE,
+        }
+    }
+
+    /// After a program that could not be started.
+    ///
+    /// A script whose interpreter is missing was found and can't be executed, as in the shells; the names of an
+    /// argument list that is too long were fine, too.
+    pub(crate) fn of_spawn_error(kind: SpawnErrorKind) -> Self {
+        Self::code(match kind {
+            SpawnErrorKind::ProgramNotFound => NOT_FOUND,
+            SpawnErrorKind::NotExecutable
+            | SpawnErrorKind::InterpreterNotFound
+            | SpawnErrorKind::ArgumentsTooLong => NOT_EXECUTABLE,
+            _ => OURS,
+        })
+    }
+
+    /// After a report that could not be written: a success is none then, a failure stays what it is.
+    pub(crate) fn or_failure(self) -> Self {
+        if self.code == 0 { Self::FAILURE } else { self }
+    }
+
+    /// In the foreground of a terminal: a program that died of SIGINT did so by Ctrl-C, and `herder` does too.
+    ///
+    /// A shell that runs a loop or a script goes on after a program that *exited* at a Ctrl-C, because that one may
+    /// have had a use for it, and ends after one that *died*. To everybody else both are 130.
+    pub(crate) fn at_terminal(self) -> Self {
+        Self { interrupted: self.code == SIGNALED + 2, ..self }
+    }
+
+    /// Ends as this says: with an exit code for `main`, or by SIGINT.
+    #[must_use]
+    pub fn take(self) -> ExitCode {
+        if self.interrupted {
+            // On failure the code says the same.
+            drop(signal_hook::low_level::emulate_default_handler(Signal::INT.as_raw()));
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exited(code: i32) -> ExitStatus {
+        ExitStatus::from_raw(code << 8)
+    }
+
+    fn run(cause: Cause, status: ExitStatus) -> u8 {
+        Exit::of_run(cause, status, false).get()
+    }
+
+    #[test]
+    fn the_program_has_its_own_code() {
+        for code in [0, 1, 77, 124, 125, 255] {
+            assert_eq!(i32::from(run(Cause::Exited, exited(code))), code);
+        }
+        assert_eq!(run(Cause::Signaled, ExitStatus::from_raw(11 | 0x80)), 139);
+        assert_eq!(run(Cause::Terminated, exited(3)), 3);
+        assert_eq!(run(Cause::Killed, ExitStatus::from_raw(9)), 137);
+        assert_eq!(run(Cause::Signaled, ExitStatus::from_raw(64)), 192);
+    }
+
+    #[test]
+    fn a_limit_is_124_unless_the_own_code_is_wanted() {
+        for cause in [Cause::TimedOut, Cause::Idle] {
+            assert_eq!(run(cause, ExitStatus::from_raw(15)), 124);
+            assert_eq!(run(cause, exited(0)), 124);
+            assert_eq!(Exit::of_run(cause, ExitStatus::from_raw(15), true).get(), 143);
+            assert_eq!(Exit::of_run(cause, exited(0), true).get(), 0);
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_started() {
+        for (kind, code) in [
+            (SpawnErrorKind::ProgramNotFound, 127),
+            (SpawnErrorKind::NotExecutable, 126),
+            (SpawnErrorKind::InterpreterNotFound, 126),
+            (SpawnErrorKind::ArgumentsTooLong, 126),
+            (SpawnErrorKind::CurrentDir, 125),
+            (SpawnErrorKind::Setup, 125),
+            (SpawnErrorKind::OutOfResources, 125),
+        ] {
+            assert_eq!(Exit::of_spawn_error(kind).get(), code, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_death_by_sigint_is_passed_on() {
+        assert!(Exit::code(130).at_terminal().interrupted);
+        assert!(!Exit::code(0).at_terminal().interrupted);
+        assert_eq!(Exit::code(0).or_failure().get(), 125);
+        assert_eq!(Exit::code(3).or_failure().get(), 3);
+    }
+}

@@ -1,0 +1,231 @@
+//! The report as JSON. `v` changes when a field changes its meaning; new fields may come without.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, SystemTime};
+
+use herder::error::{SpawnError, SpawnErrorKind};
+use herder::output::{OutputEnd, StreamReport};
+use herder::report::Usage;
+use herder::terminate::Step;
+use herder::{Cause, Report, RunError, Signal};
+use serde::Serialize;
+
+use crate::exit_code::Exit;
+
+const VERSION: u32 = 1;
+
+/// All of it. Every field is always there; what is not known, or does not apply, is null.
+#[derive(Debug, Serialize)]
+pub(crate) struct Json {
+    v: u32,
+    name: String,
+    program: String,
+    pid: Option<u32>,
+    cause: &'static str,
+    code: Option<i32>,
+    signal: Option<i32>,
+    signal_name: Option<&'static str>,
+    core_dumped: bool,
+    exit_code: u8,
+    started: String,
+    elapsed_ms: f64,
+    drained_ms: f64,
+    usage: Option<JsonUsage>,
+    stdout: Option<Stream>,
+    stderr: Option<Stream>,
+    attempts: Vec<Attempt>,
+    error: Option<Failure>,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonUsage {
+    user_ms: f64,
+    system_ms: f64,
+    max_rss_bytes: u64,
+    minor_faults: u64,
+    major_faults: u64,
+    blocks_in: u64,
+    blocks_out: u64,
+    voluntary_switches: u64,
+    involuntary_switches: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Stream {
+    bytes: u64,
+    dropped: u64,
+    end: &'static str,
+    error: Option<String>,
+    spill: Option<SpillFile>,
+}
+
+#[derive(Debug, Serialize)]
+struct SpillFile {
+    path: String,
+    written: u64,
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Attempt {
+    step: String,
+    after_ms: f64,
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failure {
+    kind: &'static str,
+    message: String,
+}
+
+/// What is known before there is anything to report.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    pub(crate) name: String,
+    /// As typed.
+    pub(crate) program: String,
+    pub(crate) started: SystemTime,
+}
+
+impl Json {
+    fn new(subject: Subject, cause: &'static str, exit: Exit) -> Self {
+        Self {
+            v: VERSION,
+            name: subject.name,
+            program: subject.program,
+            pid: None,
+            cause,
+            code: None,
+            signal: None,
+            signal_name: None,
+            core_dumped: false,
+            exit_code: exit.get(),
+            started: rfc3339(subject.started),
+            elapsed_ms: 0.0,
+            drained_ms: 0.0,
+            usage: None,
+            stdout: None,
+            stderr: None,
+            attempts: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// After a run; `omitted` is how many bytes of each stream were not shown.
+    pub(crate) fn of_run(subject: Subject, report: &Report, omitted: [u64; 2], exit: Exit) -> Self {
+        let status = report.status;
+        Self {
+            pid: Some(report.id()),
+            code: status.code(),
+            signal: status.signal(),
+            signal_name: status.signal().and_then(Signal::from_raw).and_then(Signal::name),
+            core_dumped: status.core_dumped(),
+            started: rfc3339(report.started()),
+            elapsed_ms: millis(report.elapsed()),
+            drained_ms: millis(report.drained()),
+            usage: report.usage().map(usage),
+            stdout: stream(report.stdout_report(), omitted[0]),
+            stderr: stream(report.stderr_report(), omitted[1]),
+            attempts: report.attempts().iter().map(attempt).collect(),
+            ..Self::new(subject, cause(report.cause()), exit)
+        }
+    }
+
+    /// After a program that could not be started.
+    pub(crate) fn of_spawn_error(subject: Subject, error: &SpawnError, exit: Exit) -> Self {
+        let failure = Failure { kind: kind(error.kind()), message: error.to_string() };
+        Self { error: Some(failure), ..Self::new(subject, "not_started", exit) }
+    }
+
+    /// After a program whose end could not be learnt.
+    pub(crate) fn of_run_error(subject: Subject, error: &RunError, exit: Exit) -> Self {
+        let failure = Failure { kind: "wait", message: error.to_string() };
+        Self { error: Some(failure), ..Self::new(subject, "unknown", exit) }
+    }
+
+    /// One line.
+    pub(crate) fn line(&self) -> io::Result<String> {
+        Ok(serde_json::to_string(self)? + "\n")
+    }
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+/// Milliseconds with three places.
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn usage(usage: &Usage) -> JsonUsage {
+    JsonUsage {
+        user_ms: millis(usage.user),
+        system_ms: millis(usage.system),
+        max_rss_bytes: usage.max_rss,
+        minor_faults: usage.minor_faults,
+        major_faults: usage.major_faults,
+        blocks_in: usage.blocks_in,
+        blocks_out: usage.blocks_out,
+        voluntary_switches: usage.voluntary_switches,
+        involuntary_switches: usage.involuntary_switches,
+    }
+}
+
+fn stream(report: &StreamReport, dropped: u64) -> Option<Stream> {
+    let (end, error) = match report.end() {
+        OutputEnd::NotCaptured => return None,
+        OutputEnd::Eof => ("eof", None),
+        OutputEnd::StillHeld => ("still_held", None),
+        OutputEnd::Failed { message, .. } => ("failed", Some(message.clone())),
+        _ => ("other", None),
+    };
+    let spill = report.spill().map(|spill| SpillFile {
+        path: spill.path().to_string_lossy().into_owned(),
+        written: spill.written(),
+        error: spill.error_message().map(str::to_owned),
+    });
+    Some(Stream { bytes: report.total(), dropped, end, error, spill })
+}
+
+fn attempt(attempt: &herder::terminate::Attempt) -> Attempt {
+    Attempt {
+        step: match attempt.step() {
+            Step::CloseStdin => "close_stdin".into(),
+            Step::Signal(signal) => signal.to_string(),
+            _ => "kill".into(),
+        },
+        after_ms: millis(attempt.after()),
+        error: attempt.error_message().map(str::to_owned),
+    }
+}
+
+fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Exited => "exited",
+        Cause::Signaled => "signaled",
+        Cause::TimedOut => "timed_out",
+        Cause::Idle => "idle",
+        Cause::Terminated => "terminated",
+        Cause::Killed => "killed",
+        _ => "other",
+    }
+}
+
+fn kind(kind: SpawnErrorKind) -> &'static str {
+    match kind {
+        SpawnErrorKind::InvalidInput => "invalid_input",
+        SpawnErrorKind::ArgumentsTooLong => "arguments_too_long",
+        SpawnErrorKind::ProgramNotFound => "program_not_found",
+        SpawnErrorKind::NotExecutable => "not_executable",
+        SpawnErrorKind::InterpreterNotFound => "interpreter_not_found",
+        SpawnErrorKind::CurrentDir => "current_dir",
+        SpawnErrorKind::Setup => "setup",
+        SpawnErrorKind::OutOfResources => "out_of_resources",
+        SpawnErrorKind::Stalled => "stalled",
+        SpawnErrorKind::Spill => "spill",
+        _ => "other",
+    }
+}

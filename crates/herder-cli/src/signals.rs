@@ -1,0 +1,206 @@
+//! Signals that come to `herder`, and what is done about them.
+
+use std::convert::Infallible;
+use std::fs;
+use std::future::Future;
+use std::io::{self, IsTerminal};
+use std::pin::Pin;
+use std::task::Poll;
+
+use herder::error::WaitError;
+use herder::{ChildHandle, ExitStatus, Signal};
+use rustix::process::{getpgrp, getpid, kill_process};
+use rustix::termios::tcgetpgrp;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use crate::message::Voice;
+use crate::resolve::Stop;
+use crate::stall::Stall;
+
+/// The signals that have come and were not looked at yet.
+///
+/// Made before the program is started, so that none is lost; each kind is kept once.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    streams: Vec<(Signal, tokio::signal::unix::Signal)>,
+}
+
+/// Whom the signals are about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Charge<'a> {
+    pub(crate) child: &'a ChildHandle,
+    pub(crate) stop: &'a Stop,
+    pub(crate) stall: &'a Stall,
+    /// The terminal sends the keyboard's signals to the program as it does to us.
+    pub(crate) shares_terminal: bool,
+    pub(crate) voice: Voice,
+}
+
+/// What a signal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// Stop the program.
+    Stop,
+    /// The program has it already, and decides.
+    Theirs,
+    /// Give it to the program.
+    Pass,
+    /// Stop the program and ourselves, until we are continued.
+    Suspend,
+}
+
+fn meaning(signal: Signal, shares_terminal: bool) -> Meaning {
+    match signal {
+        Signal::INT | Signal::QUIT if shares_terminal => Meaning::Theirs,
+        Signal::INT | Signal::TERM | Signal::HUP => Meaning::Stop,
+        Signal::TSTP => Meaning::Suspend,
+        _ => Meaning::Pass,
+    }
+}
+
+impl Signals {
+    /// Listens from now on.
+    ///
+    /// What is ignored now stays so, for us and for the program: nohup(1) means SIGHUP, and a shell without job
+    /// control means SIGINT for its background jobs.
+    ///
+    /// Where the terminal is shared, SIGTSTP keeps its default action: Ctrl-Z stops both, and `fg` continues both.
+    pub(crate) fn listen(shares_terminal: bool) -> io::Result<Self> {
+        let always = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2];
+        let apart = [Signal::TSTP, Signal::CONT, Signal::WINCH];
+        let apart = apart.into_iter().filter(|_| !shares_terminal);
+        let ignored = ignored();
+        let mut streams = Vec::new();
+        for kind in always.into_iter().chain(apart) {
+            if ignored >> (kind.as_raw() - 1) & 1 == 0 {
+                streams.push((kind, signal(SignalKind::from_raw(kind.as_raw()))?));
+            }
+        }
+        Ok(Self { streams })
+    }
+
+    /// The next signal. Cancelled, none is lost.
+    async fn next(&mut self) -> Signal {
+        std::future::poll_fn(|context| {
+            let mut streams = self.streams.iter_mut();
+            let ready =
+                streams.find_map(|(signal, stream)| stream.poll_recv(context).is_ready().then_some(*signal));
+            ready.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// Does what the signals that come mean, as long as it is polled.
+    pub(crate) async fn attend(&mut self, charge: Charge<'_>) -> Infallible {
+        let hurry = Notify::new();
+        let mut stopping = Stopping { charge, signals: 0, ladder: None };
+        loop {
+            let signal = tokio::select! {
+                biased;
+                signal = self.next() => signal,
+                () = stopping.advance() => continue,
+            };
+            match meaning(signal, charge.shares_terminal) {
+                Meaning::Stop => stopping.stop(signal, &hurry),
+                Meaning::Theirs => {
+                    // It decides as long as it is there.
+                    if charge.child.id().is_none() {
+                        charge.stall.ask();
+                    }
+                }
+                // One that may not be signalled changed its user; it was not ours to begin with.
+                Meaning::Pass => drop(charge.child.signal(signal)),
+                Meaning::Suspend => suspend(charge.child),
+            }
+        }
+    }
+}
+
+type Ladder<'a> = Pin<Box<dyn Future<Output = Result<ExitStatus, WaitError>> + 'a>>;
+
+/// The program on its way out.
+struct Stopping<'a> {
+    charge: Charge<'a>,
+    signals: u32,
+    ladder: Option<Ladder<'a>>,
+}
+
+impl<'a> Stopping<'a> {
+    /// The first signal begins, the second takes the next step at once, the third does not discuss.
+    fn stop<'b: 'a>(&mut self, signal: Signal, hurry: &'b Notify) {
+        let Charge { child, stop, stall, shares_terminal, voice } = self.charge;
+        self.signals += 1;
+        stall.ask();
+        match self.signals {
+            1 => {
+                if !shares_terminal && io::stderr().is_terminal() {
+                    voice.inform(&format!("{signal}: stopping {}; once more hurries", child.name()));
+                }
+                let policy = stop.on(signal);
+                self.ladder = Some(Box::pin(async move { child.terminate_or_hurry(&policy, hurry).await }));
+            }
+            2 => hurry.notify_one(),
+            _ => drop(child.start_kill()),
+        }
+    }
+
+    /// Goes down the ladder. Ready once, at its end.
+    async fn advance(&mut self) {
+        match &mut self.ladder {
+            Some(ladder) => {
+                // Whether its end can be learnt is the business of the join.
+                drop(ladder.as_mut().await);
+                self.ladder = None;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Asks the program to stop, and stops ourselves; the SIGCONT that ends it is passed on like any other signal.
+///
+/// A program that does not care to be stopped goes on, as it would at the keyboard.
+fn suspend(child: &ChildHandle) {
+    drop(child.signal(Signal::TSTP));
+    // Only a signal that does not exist could fail.
+    let _ = kill_process(getpid(), rustix::process::Signal::STOP);
+}
+
+/// Whether we are what the keyboard of our terminal is for at the moment.
+pub(crate) fn in_foreground() -> bool {
+    let terminal = fs::File::open("/dev/tty");
+    terminal.is_ok_and(|terminal| tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp()))
+}
+
+/// The signals that are ignored, as a mask; where there is no /proc, none is taken to be.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keyboards_signals_are_the_programs_where_it_has_the_terminal() {
+        for (signal, shared, apart) in [
+            (Signal::INT, Meaning::Theirs, Meaning::Stop),
+            (Signal::QUIT, Meaning::Theirs, Meaning::Pass),
+            (Signal::TERM, Meaning::Stop, Meaning::Stop),
+            (Signal::HUP, Meaning::Stop, Meaning::Stop),
+            (Signal::USR1, Meaning::Pass, Meaning::Pass),
+            (Signal::CONT, Meaning::Pass, Meaning::Pass),
+            (Signal::TSTP, Meaning::Suspend, Meaning::Suspend),
+        ] {
+            assert_eq!((meaning(signal, true), meaning(signal, false)), (shared, apart), "{signal}");
+        }
+    }
+
+    #[test]
+    fn rust_ignores_sigpipe() {
+        assert_eq!(ignored() >> (Signal::PIPE.as_raw() - 1) & 1, 1);
+    }
+}

@@ -1,0 +1,14 @@
+//! The program `herder`, run for real.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::print_stderr, reason = "a test that can't be made here says so")]
+
+mod exit_codes;
+mod help;
+mod json;
+mod limits;
+mod output;
+mod run;
+mod signals;
+mod support;
+mod terminal;
