@@ -73,6 +73,11 @@ impl Stop {
         &self.policy
     }
 
+    /// How long what the program leaves behind may take, once it has been asked to end.
+    pub(crate) fn grace(&self) -> Duration {
+        self.policy.total_grace()
+    }
+
     /// What `signal`, sent to us, does.
     ///
     /// Whoever says how the program wants to be stopped means always. Otherwise it gets the very signal first: many

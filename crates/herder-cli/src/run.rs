@@ -1,6 +1,6 @@
 //! `herder run`: one command, seen through.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use herder::error::SpawnError;
 use herder::output::{OutputEnd, StreamReport};
@@ -9,6 +9,7 @@ use herder::{Cause, Child, Report, RunError};
 use crate::args::RunArgs;
 use crate::duration;
 use crate::exit_code::Exit;
+use crate::leftovers;
 use crate::message::say;
 use crate::passthrough::Passthrough;
 use crate::report::Json;
@@ -46,6 +47,7 @@ async fn see_through(plan: Plan) -> Exit {
             return Exit::FAILURE;
         }
     };
+    leftovers::adopt();
     let begin = Instant::now();
     // There are no other tasks that it could hold up.
     let child = match plan.command.spawn() {
@@ -71,6 +73,9 @@ async fn see_through(plan: Plan) -> Exit {
     match result {
         Ok(run) => {
             let cause = run.report.cause();
+            if !end_leftovers(&plan, cause, &mut signals).await {
+                say(&format!("something that {} started can't be ended", plan.subject.name));
+            }
             let mut exit = Exit::of_run(cause, run.report.status, plan.preserve_status);
             if matches!(cause, Cause::Signaled | Cause::Terminated) && in_foreground() {
                 exit = exit.at_terminal();
@@ -90,6 +95,16 @@ async fn see_through(plan: Plan) -> Exit {
             }
         },
     }
+}
+
+/// When the program was ended, so is what it has started; when it has ended by itself, only its group.
+async fn end_leftovers(plan: &Plan, cause: Cause, signals: &mut Signals) -> bool {
+    let grace = match cause {
+        Cause::Exited | Cause::Signaled => return true,
+        Cause::Killed => Duration::ZERO,
+        _ => plan.stop.grace(),
+    };
+    leftovers::end(grace, signals).await
 }
 
 /// A run that is over.

@@ -14,6 +14,7 @@ use rustix::termios::tcgetpgrp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
+use crate::leftovers;
 use crate::message::Voice;
 use crate::resolve::Stop;
 use crate::stall::Stall;
@@ -48,6 +49,8 @@ enum Meaning {
     Pass,
     /// Stop the program and ourselves, until we are continued.
     Suspend,
+    /// A child of ours has ended: the program, or an orphan that came to us.
+    Reap,
 }
 
 fn meaning(signal: Signal, shares_terminal: bool) -> Meaning {
@@ -55,6 +58,7 @@ fn meaning(signal: Signal, shares_terminal: bool) -> Meaning {
         Signal::INT | Signal::QUIT if shares_terminal => Meaning::Theirs,
         Signal::INT | Signal::TERM | Signal::HUP => Meaning::Stop,
         Signal::TSTP => Meaning::Suspend,
+        Signal::CHLD => Meaning::Reap,
         _ => Meaning::Pass,
     }
 }
@@ -66,14 +70,17 @@ impl Signals {
     /// control means SIGINT for its background jobs.
     ///
     /// Where the terminal is shared, SIGTSTP keeps its default action: Ctrl-Z stops both, and `fg` continues both.
+    ///
+    /// SIGCHLD is the exception: ignored, it would keep us from learning how the program ended.
     pub(crate) fn listen(shares_terminal: bool) -> io::Result<Self> {
-        let always = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2];
+        let stops = [Signal::INT, Signal::TERM, Signal::HUP];
+        let others = [Signal::QUIT, Signal::USR1, Signal::USR2, Signal::CHLD];
         let apart = [Signal::TSTP, Signal::CONT, Signal::WINCH];
         let apart = apart.into_iter().filter(|_| !shares_terminal);
         let ignored = ignored();
         let mut streams = Vec::new();
-        for kind in always.into_iter().chain(apart) {
-            if ignored >> (kind.as_raw() - 1) & 1 == 0 {
+        for kind in stops.into_iter().chain(others).chain(apart) {
+            if kind == Signal::CHLD || ignored >> (kind.as_raw() - 1) & 1 == 0 {
                 streams.push((kind, signal(SignalKind::from_raw(kind.as_raw()))?));
             }
         }
@@ -89,6 +96,12 @@ impl Signals {
             ready.map_or(Poll::Pending, Poll::Ready)
         })
         .await
+    }
+
+    /// Waits for the next signal that matters when the program has ended: whether it says to stop. The others say
+    /// that a child has ended, or what the program does not need any more.
+    pub(crate) async fn hurries(&mut self) -> bool {
+        meaning(self.next().await, false) == Meaning::Stop
     }
 
     /// Does what the signals that come mean, as long as it is polled.
@@ -112,6 +125,7 @@ impl Signals {
                 // One that may not be signalled changed its user; it was not ours to begin with.
                 Meaning::Pass => drop(charge.child.signal(signal)),
                 Meaning::Suspend => suspend(charge.child),
+                Meaning::Reap => leftovers::reap(charge.child.id()),
             }
         }
     }
@@ -194,6 +208,7 @@ mod tests {
             (Signal::USR1, Meaning::Pass, Meaning::Pass),
             (Signal::CONT, Meaning::Pass, Meaning::Pass),
             (Signal::TSTP, Meaning::Suspend, Meaning::Suspend),
+            (Signal::CHLD, Meaning::Reap, Meaning::Reap),
         ] {
             assert_eq!((meaning(signal, true), meaning(signal, false)), (shared, apart), "{signal}");
         }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use herder::Stdio;
 
-use crate::support::{Running, herder, output, script, stderr, stdout};
+use crate::support::{Running, eventually, herder, output, script, state, stderr, stdout};
 
 #[tokio::test]
 async fn the_ladder_asks_and_then_kills() {
@@ -49,6 +49,33 @@ async fn descendants_go_too() {
     let end = running.end().await;
     assert_eq!(end.code, Some(124));
     assert!(end.rest.contains("grandchild\n") && end.rest.contains("child\n"), "{end:?}");
+}
+
+#[tokio::test]
+async fn descendants_that_have_left_the_group_are_asked_and_then_killed() {
+    let left = "spawn-setsid:on:TERM:mark:asked,mark:left,hang";
+    for (options, asked) in [(&["-k", "300ms"][..], true), (&["-s", "KILL"], false)] {
+        let options = [&["-q", "-t", "500ms"], options].concat();
+        let running = Running::start(&mut script(&options, &[left, "mark:up", "hang"])).await;
+        // They hold the output of herder, so they are gone when it ends.
+        let end = running.end().await;
+        assert_eq!(end.code, Some(124));
+        assert!(end.rest.contains("left\n") && end.rest.contains("asked\n") == asked, "{end:?}");
+    }
+}
+
+#[tokio::test]
+async fn orphans_that_end_do_not_stay_as_zombies() {
+    let mut running = Running::start(&mut script(&[], &["spawn-detached:pid", "mark:up", "hang"])).await;
+    let orphan: u32 = loop {
+        // Either may come first.
+        if let Ok(pid) = running.out.next().await.parse() {
+            break pid;
+        }
+    };
+    eventually("the orphan is gone", || state(orphan).is_none()).await;
+    running.child.signal(herder::Signal::TERM).unwrap();
+    assert_eq!(running.end().await.code, Some(143));
 }
 
 #[tokio::test]

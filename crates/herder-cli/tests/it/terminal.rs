@@ -275,6 +275,17 @@ impl Terminal {
 }
 
 #[tokio::test]
+async fn a_limit_ends_what_the_program_has_started() {
+    let Some(terminal) = Terminal::open().await else { return };
+    // The shell ends at the SIGTERM and leaves the others, which are in the group of herder.
+    terminal.line("herder run -q -t 3s sh -c 'tc pid hang & tc pid spawn-setsid:pid,hang hang & wait'").await;
+    let pids = |lines: &[String]| lines.iter().filter_map(|line| line.parse().ok()).collect::<Vec<u32>>();
+    let screen = terminal.shows("three programs", |lines| pids(lines).len() == 3).await;
+    terminal.expect_code(124).await;
+    assert_eq!(pids(&screen).into_iter().filter_map(state).collect::<Vec<_>>(), []);
+}
+
+#[tokio::test]
 async fn a_terminal_that_hangs_up_ends_the_program() {
     let Some(terminal) = Terminal::open().await else { return };
     terminal.line("herder run tc pid mark:up hang").await;

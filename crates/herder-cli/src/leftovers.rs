@@ -1,0 +1,76 @@
+//! What the program has started and leaves behind.
+//!
+//! The library ends the process group of the program. That is not all: where the program shares our terminal it is a
+//! member of our own group, and anything may leave its group. So we adopt orphans (`PR_SET_CHILD_SUBREAPER`): what
+//! the program leaves becomes our child, whatever its group or session, and a child of ours can be signalled safely,
+//! as its number stays taken until we reap it. We have no other children than the program and what it has left.
+
+use std::collections::HashSet;
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, test_kill_process, waitpid,
+};
+
+use crate::signals::Signals;
+
+/// How long a kill may take. It is over at once, but for a process that hangs in the kernel.
+const TIME_TO_DIE: Duration = Duration::from_secs(1);
+
+/// Orphans come to us from now on. Where a sandbox forbids it they don't, and only the group of the program is ended.
+pub(crate) fn adopt() {
+    let _ = set_child_subreaper(Some(getpid()));
+}
+
+/// Reaps those that have ended, but for the program: its end is for the library to see.
+pub(crate) fn reap(program: Option<u32>) {
+    for orphan in children() {
+        if Some(orphan.as_raw_nonzero().get().unsigned_abs()) != program {
+            // How it ended matters to nobody, and one that lives is left alone.
+            let _ = waitpid(Some(orphan), WaitOptions::NOHANG);
+        }
+    }
+}
+
+/// Ends all that is left when the program has ended: asks with SIGTERM, and kills after the grace period, or when a
+/// signal comes to us that means to stop. Gives whether nobody is left that we could have ended.
+pub(crate) async fn end(grace: Duration, signals: &mut Signals) -> bool {
+    let asked = !grace.is_zero() && send(Signal::TERM, grace, signals).await;
+    asked || send(Signal::KILL, TIME_TO_DIE, signals).await
+}
+
+/// Sends a signal to each, then to those that come when their parents have ended, until none is left or the time is
+/// over.
+async fn send(signal: Signal, time: Duration, signals: &mut Signals) -> bool {
+    let mut over = std::pin::pin!(tokio::time::sleep(time));
+    let mut sent = HashSet::new();
+    loop {
+        reap(None);
+        let left = children();
+        for child in left.iter().filter(|child| sent.insert(**child)) {
+            // One that has become another user's fails, and is found below.
+            let _ = kill_process(*child, signal);
+        }
+        if !left.into_iter().any(|child| test_kill_process(child).is_ok()) {
+            return true;
+        }
+        tokio::select! {
+            stop = signals.hurries() => {
+                if stop {
+                    return false;
+                }
+            }
+            () = &mut over => return false,
+        }
+    }
+}
+
+/// Our children, dead or alive.
+fn children() -> Vec<Pid> {
+    // Each thread has its own; an orphan may come to any.
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let text: String = lists.collect();
+    text.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+}
