@@ -8,19 +8,10 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use herder::{Signal, Termination};
 
-use crate::{duration, size};
-
-const ABOUT: &str = "Runs commands so that nothing they start outlives what you allowed";
-
-const AFTER_HELP: &str = "\
-Try:
-  herder run -t 10s -- make test     stop it after ten seconds
-  herder help run                    everything about `run`, with examples
-  herder completions bash            completions for your shell
-  herder man run                     the manual page";
+use crate::{duration, help, size};
 
 #[derive(Debug, Parser)]
-#[command(name = "herder", version, about = ABOUT, after_help = AFTER_HELP, propagate_version = true)]
+#[command(name = "herder", version, about = help::ABOUT, after_help = help::MAIN, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) job: Job,
@@ -30,81 +21,18 @@ pub(crate) struct Cli {
 pub(crate) enum Job {
     Run(Box<RunArgs>),
     /// Print completions for a shell
-    #[command(after_help = "\
-Examples:
-  herder completions bash > ~/.local/share/bash-completion/completions/herder
-  herder completions fish > ~/.config/fish/completions/herder.fish
-  herder completions zsh > ~/.zfunc/_herder")]
+    #[command(after_help = help::COMPLETIONS)]
     Completions {
         /// The shell
         shell: Shell,
     },
     /// Print a manual page
-    #[command(after_help = "\
-Examples:
-  herder man run | man -l -
-  herder man > /usr/local/share/man/man1/herder.1")]
+    #[command(after_help = help::MAN)]
     Man {
         /// The page of this command; without it, the page of herder itself
         page: Option<String>,
     },
 }
-
-const RUN_SHORT_HELP: &str = "\
-Examples:
-  herder run -t 30s make test            stop it after half a minute, kill it ten seconds later
-  herder run --idle 5m ./deploy          stop it when it has not said a word for five minutes
-  herder run --head 4K --tail 64K make   the first and the last of a long output
-
-`herder help run` tells more, with the exit codes.";
-
-const RUN_LONG_HELP: &str = "\
-Examples:
-  Stop a test run after ten minutes; leave it 30 s to clean up:
-    herder run -t 10m -k 30s make test
-
-  Interrupt it first, then terminate it, then kill it:
-    herder run -t 1h --stop INT:5s,TERM:10s ./server
-
-  End a job that has stopped talking, and keep its whole output in out.stdout and out.stderr:
-    herder run --idle 5m --spill out ./deploy
-
-  Only the first 4 KiB and the last 64 KiB of a long output:
-    herder run --head 4K --tail 64K cargo build -v
-
-  An empty environment, another directory, another user:
-    herder run --env-clear -e PATH=/usr/bin -C /srv/app --uid www-data ./job
-
-  What it used, as JSON:
-    herder run --json usage.json make && jq .usage.max_rss_bytes usage.json
-
-Exit codes:
-  the program's own   it ended by itself
-  124                 --timeout or --idle ended it (see --preserve-status)
-  125                 herder itself failed: wrong usage, a setting or a file that could not be had
-  126                 the program was found and can't be executed
-  127                 the program was not found
-  128+n               signal n ended it: 130 is Ctrl-C, 137 a kill, 143 a termination
-
-Signals:
-  SIGTERM, SIGHUP and SIGINT to herder stop the program as --stop says. Without --stop and --signal the signal that
-  came is sent first, then SIGTERM, then comes the kill, --kill-after apart. A second signal takes the next step at
-  once, a third one kills. A signal that is ignored when herder starts, as SIGHUP under nohup(1), stays ignored.
-
-  A program that has the terminal shares it with herder: Ctrl-C, Ctrl-\\ and Ctrl-Z reach it from the terminal, and
-  herder waits for what it makes of them. Limits and signals then end the program itself; what it has started itself
-  is on its own (--group changes that). Elsewhere they reach everything it has started, save what left its process
-  group, and whatever of that is left when the program has ended is killed.
-
-  SIGQUIT, SIGUSR1, SIGUSR2 and SIGTSTP are passed on. When herder itself is killed, the program is killed.
-
-Report (--json):
-  One JSON object on one line. `v` is 1 and changes when a field changes its meaning; new fields may come.
-  v, name, program, pid, cause (exited, signaled, timed_out, idle, terminated, killed, not_started), code, signal,
-  core_dumped, exit_code (that of herder), started (RFC 3339), elapsed_ms, drained_ms (from the exit to the end of
-  the output), usage {user_ms, system_ms, max_rss_bytes, ...}, stdout and stderr {bytes, dropped, end (eof,
-  still_held, failed), error, spill} or null if the program wrote there itself, attempts [{step, after_ms, error}],
-  error {kind, message} or null. What is not known is null. Arguments and variables are never shown.";
 
 /// Run one command with limits, a stop ladder and a report: a better timeout(1)
 ///
@@ -115,7 +43,7 @@ Report (--json):
 /// Durations are a number and us, ms, s, m, h or d; a number alone is seconds, as with timeout(1). Sizes are bytes,
 /// or a number and K, M or G. Options of herder stand before the program; everything behind it belongs to it.
 #[derive(Debug, Args)]
-#[command(after_help = RUN_SHORT_HELP, after_long_help = RUN_LONG_HELP)]
+#[command(after_help = help::RUN_SHORT, after_long_help = help::RUN_LONG)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
@@ -171,7 +99,7 @@ pub(crate) struct LimitArgs {
 
     /// Give the program a process group of its own even where it would share the terminal
     ///
-    /// Limits and signals then reach everything it starts, and Ctrl-C goes through herder. It can write to the
+    /// Limits and signals then reach its whole group at once, and Ctrl-C goes through herder. It can write to the
     /// terminal but not read from it: reading stops it.
     #[arg(long)]
     pub(crate) group: bool,

@@ -15,6 +15,7 @@ mod args;
 mod duration;
 mod exit_code;
 mod fds;
+mod help;
 mod leftovers;
 mod manual;
 mod message;

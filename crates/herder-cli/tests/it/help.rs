@@ -15,6 +15,14 @@ async fn the_help_teaches() {
     for words in [&["--help"][..], &["help"], &["-h"]] {
         assert!(text(words).await.contains("herder run -t 10s"), "{words:?}");
     }
+    for words in
+        [&["--help"][..], &["run", "-h"], &["run", "--help"], &["completions", "--help"], &["man", "--help"]]
+    {
+        let text = text(words).await;
+        // The examples are to be copied: none may be broken by the terminal.
+        let widest = text.lines().filter(|line| line.trim_start().starts_with("herder ")).map(str::len).max();
+        assert!(widest.is_some_and(|widest| widest <= 80), "{words:?}: {widest:?}");
+    }
     let short = text(&["run", "-h"]).await;
     assert!(short.contains("Examples:") && short.contains("--kill-after"), "{short}");
     assert!(!short.contains("\nExit codes:"), "{short}");

@@ -1,0 +1,103 @@
+//! The texts of the help that stand behind the options: what to try, and what the codes and signals mean.
+//!
+//! Lines have at most 80 columns, as clap leaves their breaks where they are, and those of examples and tables 75: in a
+//! manual page they are shown as they are, with a margin. There a heading is a line that ends with a colon, all else is
+//! indented by two, and what is indented further, has a gap of three or begins with `herder` is an example or a row.
+
+pub(crate) const ABOUT: &str = "Runs commands so that nothing they start outlives what you allowed";
+
+pub(crate) const MAIN: &str = "\
+Try:
+  herder run -t 10s -- make test     stop it after ten seconds
+  herder help run                    everything about `run`, with examples
+  herder completions bash            completions for your shell
+  herder man run                     the manual page";
+
+pub(crate) const COMPLETIONS: &str = "\
+Examples:
+  herder completions bash >> ~/.bash_completion
+  herder completions fish > ~/.config/fish/completions/herder.fish
+  herder completions zsh > ~/.zfunc/_herder";
+
+pub(crate) const MAN: &str = "\
+Examples:
+  herder man run | man -l -
+  herder man > /usr/local/share/man/man1/herder.1";
+
+pub(crate) const RUN_SHORT: &str = "\
+Examples:
+  herder run -t 30s make test            stop it after half a minute
+  herder run --idle 5m ./deploy          stop it after five minutes of silence
+  herder run --head 4K --tail 64K make   the two ends of a long output
+
+`herder help run` tells more, with the exit codes.";
+
+pub(crate) const RUN_LONG: &str = "\
+Examples:
+  Stop a test run after ten minutes; leave it 30 s to clean up:
+    herder run -t 10m -k 30s make test
+
+  Interrupt it first, then terminate it, then kill it:
+    herder run -t 1h --stop INT:5s,TERM:10s ./server
+
+  End a job that has stopped talking, and keep its whole output in out.stdout
+  and out.stderr:
+    herder run --idle 5m --spill out ./deploy
+
+  Only the first 4 KiB and the last 64 KiB of a long output:
+    herder run --head 4K --tail 64K cargo build -v
+
+  An empty environment, another directory, another user:
+    herder run --env-clear -e PATH=/bin -C /srv/app --uid www-data ./job
+
+  What it used, as JSON:
+    herder run --json usage.json make && jq .usage.max_rss_bytes usage.json
+
+Exit codes:
+  the program's own   it ended by itself
+  124                 a limit ended it (but see --preserve-status)
+  125                 herder itself failed: wrong usage, or a setting or a
+                      file that could not be had
+  126                 the program was found and can't be executed
+  127                 the program was not found
+  128+n               signal n ended it: 130 is Ctrl-C, 137 a kill, 143 a
+                      termination
+
+Signals:
+  SIGTERM, SIGHUP and SIGINT to herder stop the program as --stop says. Without
+  --stop and --signal the signal that came is sent first, then SIGTERM, then
+  comes the kill, --kill-after apart. A second signal takes the next step at
+  once, a third one kills. A signal that is ignored when herder starts, as
+  SIGHUP under nohup(1), stays ignored.
+
+  A program that has the terminal shares it with herder: Ctrl-C, Ctrl-\\ and
+  Ctrl-Z reach it from the terminal, and herder waits for what it makes of
+  them. Limits and signals are for the program there, and elsewhere for its
+  whole process group.
+
+  When a limit or a signal to herder has ended the program, whatever it has
+  started and left is asked to end with SIGTERM and killed after the grace
+  period. When the program ends by itself, what is left of its process group
+  is killed; under a terminal it is left alone, as by a shell.
+
+  SIGQUIT, SIGUSR1, SIGUSR2 and SIGTSTP are passed on. When herder itself is
+  killed, the program is killed.
+
+Report (--json):
+  One JSON object on one line. `v` is 1 and changes when a field changes its
+  meaning; new fields may come. What is not known is null. Arguments and
+  variables are never shown.
+
+  name, program, pid    of the program
+  cause                 exited, signaled, timed_out, idle, terminated,
+                        killed, not_started, or unknown
+  code, signal, signal_name, core_dumped
+                        how it ended
+  exit_code             that of herder
+  started, elapsed_ms   when (RFC 3339), and how long it ran
+  drained_ms            from its exit to the end of its output
+  usage                 user_ms, system_ms, max_rss_bytes, and more
+  stdout, stderr        bytes, dropped, end (eof, still_held, failed),
+                        error, spill; null if it wrote there itself
+  attempts              how it was stopped: step, after_ms, error
+  error                 kind and message, if it could not be run";
