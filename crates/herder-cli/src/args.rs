@@ -103,12 +103,6 @@ pub(crate) struct LimitArgs {
     /// terminal but not read from it: reading stops it.
     #[arg(long)]
     pub(crate) group: bool,
-
-    /// Share the terminal with the program even if its standard input is something else
-    ///
-    /// For a program that talks to the terminal itself, such as a pager at the end of a pipeline.
-    #[arg(long, conflicts_with = "group")]
-    pub(crate) foreground: bool,
 }
 
 #[derive(Debug, Args)]

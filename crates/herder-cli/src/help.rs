@@ -70,10 +70,9 @@ Signals:
   once, a third one kills. A signal that is ignored when herder starts, as
   SIGHUP under nohup(1), stays ignored.
 
-  A program that has the terminal shares it with herder: Ctrl-C, Ctrl-\\ and
-  Ctrl-Z reach it from the terminal, and herder waits for what it makes of
-  them. Limits and signals are for the program there, and elsewhere for its
-  whole process group.
+  Under a terminal the program shares it with herder: Ctrl-C, Ctrl-\\ and
+  Ctrl-Z reach it from there, and herder waits for what it makes of them. Limits
+  and signals are for the program then, and elsewhere for its process group.
 
   When a limit or a signal to herder has ended the program, whatever it has
   started and left is asked to end with SIGTERM and killed after the grace

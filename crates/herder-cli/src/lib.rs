@@ -27,6 +27,7 @@ mod signals;
 mod sink;
 mod size;
 mod stall;
+mod terminal;
 
 use args::{Cli, Job};
 pub use exit_code::Exit;

@@ -2,14 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use herder::os::unix::CommandExt;
 use herder::{Capture, Command, Containment, Signal, Stdio, Termination};
-use rustix::termios::tcgetpgrp;
+use rustix::fs::{Access, access};
 
 use crate::accounts;
 use crate::args::{LimitArgs, OutputArgs, RunArgs, SurroundingArgs};
@@ -18,6 +17,7 @@ use crate::message::Voice;
 use crate::passthrough::Window;
 use crate::report::Subject;
 use crate::sink::Sink;
+use crate::terminal;
 
 /// All there is to know before the program is started.
 #[derive(Debug)]
@@ -112,9 +112,9 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Plan, String> {
     }
     surround(&mut command, &surroundings)?;
     let stop = Stop::new(&limits);
-    let inherits_stdin = stdin(&mut command, surroundings.stdin.as_deref(), stop.closes_stdin())?;
-    let terminal = Terminal::look(inherits_stdin);
-    let shares_terminal = shares_terminal(&limits, terminal);
+    stdin(&mut command, surroundings.stdin.as_deref(), stop.closes_stdin())?;
+    // In a group of its own the program could not read from the terminal, whose keyboard would not reach it.
+    let shares_terminal = !limits.group && terminal::is_ours();
     command.containment(if shares_terminal { Containment::None } else { Containment::Group });
     command.termination(stop.policy().clone());
     let [timeout, idle] = [limits.timeout, limits.idle].map(|time| time.and_then(limit));
@@ -185,20 +185,18 @@ fn key_and_value(variable: &OsString) -> Result<(&OsStr, &OsStr), String> {
     }
 }
 
-/// Sets where input comes from; gives whether the program has our own.
+/// Sets where input comes from.
 ///
 /// Only a pipe of ours can be closed while the program runs: what it shares with others stays open.
-fn stdin(command: &mut Command, place: Option<&Path>, through_pipe: bool) -> Result<bool, String> {
+fn stdin(command: &mut Command, place: Option<&Path>, through_pipe: bool) -> Result<(), String> {
     match place.map(|place| (place, place.to_str())) {
         None | Some((_, Some("inherit"))) => {
             if through_pipe {
                 command.stdin(Stdio::reader(tokio::io::stdin()));
             }
-            Ok(!through_pipe)
         }
         Some((_, Some("null"))) => {
             command.stdin(Stdio::null());
-            Ok(false)
         }
         Some((path, _)) => {
             let file = File::open(path)
@@ -208,45 +206,9 @@ fn stdin(command: &mut Command, place: Option<&Path>, through_pipe: bool) -> Res
             } else {
                 Stdio::from(file)
             });
-            Ok(false)
         }
     }
-}
-
-/// What ties us to a terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Terminal {
-    /// The program's input is our controlling terminal.
-    Input,
-    /// We have one, and it is not the program's input.
-    Elsewhere,
-    None,
-}
-
-impl Terminal {
-    fn look(inherits_stdin: bool) -> Self {
-        let stdin = io::stdin();
-        // Fails for any terminal but our controlling one.
-        if inherits_stdin && stdin.is_terminal() && tcgetpgrp(&stdin).is_ok() {
-            Self::Input
-        } else if File::open("/dev/tty").is_ok() {
-            Self::Elsewhere
-        } else {
-            Self::None
-        }
-    }
-}
-
-/// Whether the program shares the terminal with us, as a member of our process group.
-///
-/// In a group of its own it could not read from the terminal, and Ctrl-C and Ctrl-Z would not reach it. That also
-/// goes for a job in the background, which `fg` may bring to the front.
-fn shares_terminal(args: &LimitArgs, terminal: Terminal) -> bool {
-    match terminal {
-        Terminal::Input => !args.group,
-        Terminal::Elsewhere => args.foreground,
-        Terminal::None => false,
-    }
+    Ok(())
 }
 
 /// The program gets every descriptor that we were given, as from a shell, but that of the report: whoever reads the
@@ -288,6 +250,8 @@ fn check_spill(path: &Path) -> Result<(), String> {
     if !folder.is_dir() {
         return Err(format!("--spill: there is no directory {}", folder.display()));
     }
+    access(folder, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| format!("--spill: can't make files in {}: {error}", folder.display()))?;
     for stream in ["stdout", "stderr"] {
         let mut file = path.as_os_str().to_owned();
         file.push(".");
@@ -369,16 +333,5 @@ mod tests {
         File::create(folder.path().join("out.stderr")).unwrap();
         assert!(wrong(&["--spill", folder.path().join("out").to_str().unwrap()]).contains("out.stderr"));
         assert!(resolve(args(&["--", ""])).is_err());
-    }
-
-    #[test]
-    fn the_terminal_is_shared_where_it_is_the_input() {
-        let shares =
-            |line: &[&str], terminal| shares_terminal(&args(&[line, &["true"]].concat()).limits, terminal);
-        assert!(
-            shares(&[], Terminal::Input) && !shares(&[], Terminal::Elsewhere) && !shares(&[], Terminal::None)
-        );
-        assert!(!shares(&["--group"], Terminal::Input));
-        assert!(shares(&["--foreground"], Terminal::Elsewhere) && !shares(&["--foreground"], Terminal::None));
     }
 }

@@ -14,8 +14,9 @@ use crate::message::say;
 use crate::passthrough::Passthrough;
 use crate::report::Json;
 use crate::resolve::{Output, Plan, resolve};
-use crate::signals::{Charge, Signals, in_foreground};
+use crate::signals::{Charge, Signals};
 use crate::stall::Stall;
+use crate::terminal;
 
 /// Runs it, and gives how `herder` ends.
 pub(crate) fn run(args: RunArgs) -> Exit {
@@ -77,7 +78,7 @@ async fn see_through(plan: Plan) -> Exit {
                 say(&format!("something that {} started can't be ended", plan.subject.name));
             }
             let mut exit = Exit::of_run(cause, run.report.status, plan.preserve_status);
-            if matches!(cause, Cause::Signaled | Cause::Terminated) && in_foreground() {
+            if matches!(cause, Cause::Signaled | Cause::Terminated) && terminal::in_foreground() {
                 exit = exit.at_terminal();
             }
             tell(&plan, &run);

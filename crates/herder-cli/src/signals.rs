@@ -9,8 +9,7 @@ use std::task::Poll;
 
 use herder::error::WaitError;
 use herder::{ChildHandle, ExitStatus, Signal};
-use rustix::process::{getpgrp, getpid, kill_process};
-use rustix::termios::tcgetpgrp;
+use rustix::process::{getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -179,12 +178,6 @@ fn suspend(child: &ChildHandle) {
     drop(child.signal(Signal::TSTP));
     // Only a signal that does not exist could fail.
     let _ = kill_process(getpid(), rustix::process::Signal::STOP);
-}
-
-/// Whether we are what the keyboard of our terminal is for at the moment.
-pub(crate) fn in_foreground() -> bool {
-    let terminal = fs::File::open("/dev/tty");
-    terminal.is_ok_and(|terminal| tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp()))
 }
 
 /// The signals that are ignored, as a mask; where there is no /proc, none is taken to be.

@@ -126,6 +126,20 @@ async fn the_terminal_is_the_programs_own() {
 }
 
 #[tokio::test]
+async fn it_is_also_there_for_a_program_whose_input_is_something_else() {
+    let Some(terminal) = Terminal::open().await else { return };
+    terminal.line("echo x | herder run sh -c 'echo up; read -r line < /dev/tty; echo \"got $line\"'").await;
+    terminal.until("up").await;
+    terminal.line("it").await;
+    terminal.until("got it").await;
+    terminal.expect_code(0).await;
+    terminal.line("herder run tc eprintln:up hang | herder run --idle 1h tc eof-wait").await;
+    terminal.until("up").await;
+    terminal.key("C-c").await;
+    terminal.expect_code(130).await;
+}
+
+#[tokio::test]
 async fn ctrl_c_ends_the_program_and_the_prompt_is_back() {
     let Some(terminal) = Terminal::open().await else { return };
     for options in ["", "--idle 1h", "-t 1h", "--group"] {
@@ -134,7 +148,6 @@ async fn ctrl_c_ends_the_program_and_the_prompt_is_back() {
         terminal.key("C-c").await;
         terminal.expect_code(130).await;
     }
-    // The job of the issue.
     terminal.line("herder run sh -c 'echo up; exec sleep 100'").await;
     terminal.until("up").await;
     terminal.key("C-c").await;
@@ -219,7 +232,9 @@ async fn interactive_programs_work() {
     terminal.line("herder run -t 1h bash --norc --noprofile -i").await;
     terminal.line("echo inner $((6*7))").await;
     terminal.until("inner 42").await;
-    terminal.line("sleep 1000").await;
+    terminal.line("tc mark:up hang").await;
+    // Before that, Ctrl-Z would take with it what was typed.
+    terminal.until("up").await;
     terminal.key("C-z").await;
     terminal.shows("that it is stopped", |lines| lines.iter().any(|line| line.contains("Stopped"))).await;
     terminal.line("kill -9 %1; disown %1; exit 5").await;
@@ -235,7 +250,7 @@ async fn interactive_programs_work() {
         terminal.until("line 200").await;
         terminal.key("q").await;
         terminal.expect_code(0).await;
-        terminal.line("cat text | herder run --foreground less").await;
+        terminal.line("cat text | herder run less").await;
         terminal.until("line 5").await;
         terminal.key("q").await;
         terminal.expect_code(0).await;
