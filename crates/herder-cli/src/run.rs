@@ -55,6 +55,12 @@ async fn see_through(plan: Plan) -> Exit {
         Ok(child) => child,
         Err(error) => return not_started(plan, &error),
     };
+    if plan.shares_terminal
+        && let Err(error) = signals.listen_to_keyboard()
+    {
+        say(&format!("can't listen to signals: {error}"));
+        return Exit::FAILURE;
+    }
     let handle = child.handle();
     let stall = Stall::default();
     let charge = Charge {

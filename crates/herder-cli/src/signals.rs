@@ -72,18 +72,28 @@ impl Signals {
     ///
     /// SIGCHLD is the exception: ignored, it would keep us from learning how the program ended.
     pub(crate) fn listen(shares_terminal: bool) -> io::Result<Self> {
-        let stops = [Signal::INT, Signal::TERM, Signal::HUP];
-        let others = [Signal::QUIT, Signal::USR1, Signal::USR2, Signal::CHLD];
-        let apart = [Signal::TSTP, Signal::CONT, Signal::WINCH];
-        let apart = apart.into_iter().filter(|_| !shares_terminal);
+        let mut signals = Self { streams: Vec::new() };
+        signals.add(&[Signal::TERM, Signal::HUP, Signal::USR1, Signal::USR2, Signal::CHLD])?;
+        if !shares_terminal {
+            signals.add(&[Signal::INT, Signal::QUIT, Signal::TSTP, Signal::CONT, Signal::WINCH])?;
+        }
+        Ok(signals)
+    }
+
+    /// Listens to what the keyboard of a shared terminal sends to the program as well. Only when there is a program:
+    /// before, it would be lost, and so it just ends us.
+    pub(crate) fn listen_to_keyboard(&mut self) -> io::Result<()> {
+        self.add(&[Signal::INT, Signal::QUIT])
+    }
+
+    fn add(&mut self, kinds: &[Signal]) -> io::Result<()> {
         let ignored = ignored();
-        let mut streams = Vec::new();
-        for kind in stops.into_iter().chain(others).chain(apart) {
-            if kind == Signal::CHLD || ignored >> (kind.as_raw() - 1) & 1 == 0 {
-                streams.push((kind, signal(SignalKind::from_raw(kind.as_raw()))?));
+        for kind in kinds {
+            if *kind == Signal::CHLD || ignored >> (kind.as_raw() - 1) & 1 == 0 {
+                self.streams.push((*kind, signal(SignalKind::from_raw(kind.as_raw()))?));
             }
         }
-        Ok(Self { streams })
+        Ok(())
     }
 
     /// The next signal. Cancelled, none is lost.
