@@ -26,7 +26,7 @@ const SIGNALED: u8 = 128;
 /// How `herder` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Exit {
+pub(crate) struct Exit {
     code: u8,
     interrupted: bool,
 }
@@ -41,7 +41,7 @@ impl Exit {
 
     /// The exit code.
     #[must_use]
-    pub fn get(self) -> u8 {
+    pub(crate) fn get(self) -> u8 {
         self.code
     }
 
@@ -95,7 +95,7 @@ impl Exit {
 
     /// Ends as this says: with an exit code for `main`, or by SIGINT.
     #[must_use]
-    pub fn take(self) -> ExitCode {
+    pub(crate) fn take(self) -> ExitCode {
         if self.interrupted {
             // On failure the code says the same.
             drop(signal_hook::low_level::emulate_default_handler(Signal::INT.as_raw()));

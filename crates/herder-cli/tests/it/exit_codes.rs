@@ -63,6 +63,26 @@ async fn failures_of_our_own_are_125() {
 }
 
 #[tokio::test]
+async fn errors_show_no_argument_and_no_value() {
+    let env = ["-e", "TOKEN=hunter2", "--env=KEY=hunter2"];
+    for rest in [
+        &["no-such-program", "hunter2"][..],
+        &["/etc/passwd", "hunter2"],
+        &["-C", "/no/such/dir", "true", "hunter2"],
+        &["-t", "50ms", "sh", "-c", "exec sleep 1000", "hunter2"],
+        &["-e", "hunter2", "true"],
+        &["--nonsense=hunter2", "true"],
+        &["--uid", "no such user", "true", "hunter2"],
+        &[],
+    ] {
+        let report = output(&herder([&["run"], &env[..], rest].concat())).await;
+        let text = stderr(&report);
+        assert!(!report.status.success() && text.starts_with("herder: "), "{rest:?}: {text}");
+        assert!(!text.contains("hunter2"), "{rest:?}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn not_executable_is_126_and_not_found_127() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str, mode| {

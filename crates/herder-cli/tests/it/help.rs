@@ -1,5 +1,7 @@
 //! The help, the completions and the manual pages.
 
+use herder::Stdio;
+
 use crate::support::{herder, output, stdout};
 
 async fn text(args: &[&str]) -> String {
@@ -43,6 +45,13 @@ async fn completions_and_manual_pages_are_made() {
         let script = text(&["completions", shell]).await;
         assert!(script.contains("kill-after") && script.contains("herder"), "{shell}");
     }
+    let checked = output(
+        herder::Command::new("bash")
+            .args(["-n", "/dev/stdin"])
+            .stdin(Stdio::bytes(text(&["completions", "bash"]).await)),
+    )
+    .await;
+    assert_eq!((checked.status.code(), checked.stderr.as_slice()), (Some(0), &b""[..]));
     assert!(text(&["man"]).await.contains(".TH herder 1"));
     let page = text(&["man", "run"]).await;
     assert!(page.contains(".TH herder-run 1") && page.contains("idle"));

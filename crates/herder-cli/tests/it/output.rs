@@ -4,7 +4,7 @@ use std::fs;
 
 use herder::{Capture, Command, Stdio};
 
-use crate::support::{LONG, Running, eventually, output, script, state, stderr, stdout};
+use crate::support::{LONG, Running, eventually, is_root, output, script, state, stderr, stdout};
 
 const MIB: usize = 1 << 20;
 
@@ -87,6 +87,21 @@ async fn spills_have_all_of_it() {
     let report = output(&script(&options, &["touch:/no/such/dir/ran"])).await;
     assert_eq!(report.status.code(), Some(125));
     assert!(stderr(&report).contains("out.stdout is there already"), "{}", stderr(&report));
+}
+
+#[tokio::test]
+async fn a_folder_for_spills_that_is_closed_to_us_is_told_before_the_start() {
+    if is_root() {
+        eprintln!("SKIPPED: nothing is closed to root");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let ran = folder.path().join("ran");
+    let touch = format!("touch:{}", ran.display());
+    let report = output(&script(&["--spill", "/etc/out"], &[&touch])).await;
+    assert_eq!(report.status.code(), Some(125));
+    assert!(stderr(&report).contains("can't make files in /etc"), "{}", stderr(&report));
+    assert!(!ran.exists());
 }
 
 #[tokio::test]
