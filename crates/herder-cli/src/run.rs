@@ -55,13 +55,14 @@ async fn see_through(plan: Plan) -> Exit {
         Ok(child) => child,
         Err(error) => return not_started(plan, &error),
     };
-    if plan.shares_terminal
-        && let Err(error) = signals.listen_to_keyboard()
-    {
-        say(&format!("can't listen to signals: {error}"));
-        return Exit::FAILURE;
-    }
     let handle = child.handle();
+    if plan.shares_terminal
+        && let Some(signal) = signals.typed_early()
+    {
+        // One too many does no harm to a program that has hardly begun, one too few is lost. One that has ended
+        // needs none.
+        drop(handle.signal_child(signal));
+    }
     let stall = Stall::default();
     let charge = Charge {
         child: &handle,

@@ -5,11 +5,14 @@ use std::fs;
 use std::future::Future;
 use std::io::{self, IsTerminal};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use herder::error::WaitError;
 use herder::{ChildHandle, ExitStatus, Signal};
 use rustix::process::{getpid, kill_process};
+use signal_hook::flag::register_usize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -18,12 +21,17 @@ use crate::message::Voice;
 use crate::resolve::Stop;
 use crate::stall::Stall;
 
+/// What Ctrl-C and Ctrl-\ send.
+const KEYBOARD: [Signal; 2] = [Signal::INT, Signal::QUIT];
+
 /// The signals that have come and were not looked at yet.
 ///
 /// Made before the program is started, so that none is lost; each kind is kept once.
 #[derive(Debug)]
 pub(crate) struct Signals {
     streams: Vec<(Signal, tokio::signal::unix::Signal)>,
+    /// The last signal of the keyboard, noted as it comes.
+    typed: Arc<AtomicUsize>,
 }
 
 /// Whom the signals are about.
@@ -72,28 +80,28 @@ impl Signals {
     ///
     /// SIGCHLD is the exception: ignored, it would keep us from learning how the program ended.
     pub(crate) fn listen(shares_terminal: bool) -> io::Result<Self> {
-        let mut signals = Self { streams: Vec::new() };
-        signals.add(&[Signal::TERM, Signal::HUP, Signal::USR1, Signal::USR2, Signal::CHLD])?;
-        if !shares_terminal {
-            signals.add(&[Signal::INT, Signal::QUIT, Signal::TSTP, Signal::CONT, Signal::WINCH])?;
+        let always = [Signal::TERM, Signal::HUP, Signal::USR1, Signal::USR2, Signal::CHLD];
+        let apart = [Signal::TSTP, Signal::CONT, Signal::WINCH];
+        let apart = apart.into_iter().filter(|_| !shares_terminal);
+        let mut signals = Self { streams: Vec::new(), typed: Arc::default() };
+        let ignored = ignored();
+        for kind in KEYBOARD.into_iter().chain(always).chain(apart) {
+            let raw = kind.as_raw();
+            if kind == Signal::CHLD || ignored >> (raw - 1) & 1 == 0 {
+                signals.streams.push((kind, signal(SignalKind::from_raw(raw))?));
+                if KEYBOARD.contains(&kind) {
+                    register_usize(raw, Arc::clone(&signals.typed), raw.unsigned_abs() as usize)?;
+                }
+            }
         }
         Ok(signals)
     }
 
-    /// Listens to what the keyboard of a shared terminal sends to the program as well. Only when there is a program:
-    /// before, it would be lost, and so it just ends us.
-    pub(crate) fn listen_to_keyboard(&mut self) -> io::Result<()> {
-        self.add(&[Signal::INT, Signal::QUIT])
-    }
-
-    fn add(&mut self, kinds: &[Signal]) -> io::Result<()> {
-        let ignored = ignored();
-        for kind in kinds {
-            if *kind == Signal::CHLD || ignored >> (kind.as_raw() - 1) & 1 == 0 {
-                self.streams.push((*kind, signal(SignalKind::from_raw(kind.as_raw()))?));
-            }
-        }
-        Ok(())
+    /// The last signal of the keyboard, if one has come. Asked when the program is just there: who pressed Ctrl-C may
+    /// have been too early for it.
+    pub(crate) fn typed_early(&self) -> Option<Signal> {
+        let typed = self.typed.swap(0, Ordering::Relaxed);
+        KEYBOARD.into_iter().find(|kind| kind.as_raw().unsigned_abs() as usize == typed)
     }
 
     /// The next signal. Cancelled, none is lost.

@@ -76,8 +76,10 @@ impl Terminal {
         self.shows(line, |lines| lines.iter().any(|shown| shown == line)).await;
     }
 
-    /// Asks the shell for the exit code of the last command; so it must be at its prompt.
+    /// Waits for the prompt, and asks the shell for the exit code of the last command.
     async fn expect_code(&self, code: i32) {
+        // What is typed before is lost where the command has changed the modes of the terminal.
+        self.shows("the prompt", |lines| lines.last().is_some_and(|line| line.ends_with('>'))).await;
         self.line("echo \"[$?]\"").await;
         let screen = self.shows("an exit code", |lines| lines.iter().any(|line| is_code(line))).await;
         let shown = screen.iter().rfind(|line| is_code(line)).unwrap();
@@ -119,7 +121,9 @@ async fn the_terminal_is_the_programs_own() {
     terminal.line("herder run --idle 20s tc tty").await;
     terminal.until("true false false").await;
     terminal.expect_code(0).await;
-    terminal.line("herder run -t 20s tc read-stdin-line").await;
+    terminal.line("herder run -t 20s tc mark:up read-stdin-line").await;
+    // The shell forgets what was typed before it gives the terminal away.
+    terminal.until("up").await;
     terminal.line("hello").await;
     terminal.until("read hello").await;
     terminal.expect_code(0).await;
@@ -214,13 +218,14 @@ async fn ctrl_z_and_fg() {
 #[tokio::test]
 async fn a_job_in_the_background_reads_when_it_is_in_front() {
     let Some(terminal) = Terminal::open().await else { return };
-    terminal.line("herder run tc mark:up read-stdin-line &").await;
+    terminal.line("herder run tc on:CONT:mark:front mark:up read-stdin-line &").await;
     // Behind the prompt, which does not wait for it, or before it.
     let up = |line: &String| line == "up" || line == "> up";
     terminal.shows("the marker", |lines| lines.iter().any(up)).await;
     terminal.line("").await;
     terminal.shows("that it is stopped", |lines| lines.iter().any(|line| line.contains("Stopped"))).await;
     terminal.line("fg").await;
+    terminal.until("front").await;
     terminal.line("hello").await;
     terminal.until("read hello").await;
     terminal.expect_code(0).await;
@@ -256,12 +261,16 @@ async fn interactive_programs_work() {
         terminal.expect_code(0).await;
     }
     if terminal.has("vim").await {
-        terminal.line("herder run vim -u NONE -n new").await;
+        terminal.line("herder run vim -N -u NONE -n new").await;
         terminal
             .shows("an empty buffer", |lines| lines.iter().filter(|line| *line == "~").count() > 20)
             .await;
         terminal.tmux(&["send-keys", "-l", "ihello"]).await;
+        let inserting = |lines: &[String]| lines.iter().any(|line| line.contains("-- INSERT --"));
+        terminal.shows("that it inserts", inserting).await;
+        // It forgets what is typed before it has dealt with this.
         terminal.key("C-c").await;
+        terminal.shows("that it does not", |lines| !inserting(lines)).await;
         terminal.key("C-z").await;
         terminal.shows("that it is stopped", |lines| lines.iter().any(|line| line.contains("Stopped"))).await;
         terminal.line("fg").await;
