@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::time::{Duration, Instant};
 
 use super::{cvt, fd};
 
@@ -31,6 +32,14 @@ pub(super) fn open(pid: i32) -> io::Result<OwnedFd> {
     cvt(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }).map(|new| fd::own(new as RawFd))
 }
 
+/// Whether this is a child of ours, dead or alive, and not reaped.
+pub(super) fn is_child(pidfd: &OwnedFd) -> bool {
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    let id = pidfd.as_raw_fd() as libc::id_t;
+    // SAFETY: no structure is given, so none is written.
+    cvt(unsafe { libc::waitid(libc::P_PIDFD, id, std::ptr::null_mut(), options) }).is_ok()
+}
+
 /// pidfd_send_signal(2). Signal 0 is a question.
 pub(super) fn send(pidfd: &OwnedFd, signal: i32, flags: u32) -> io::Result<()> {
     let pidfd = pidfd.as_raw_fd();
@@ -39,12 +48,31 @@ pub(super) fn send(pidfd: &OwnedFd, signal: i32, flags: u32) -> io::Result<()> {
 }
 
 /// The status of a child that somebody else reaped: the pidfd still knows it (ioctl_pidfd(2), Linux 6.15).
+///
+/// waitid(2) says ECHILD a moment before the kernel has written it down, if the kernel itself reaps the child: as
+/// long as the process is there without a status, that moment is not over. It takes microseconds.
 pub(super) fn recover(pidfd: &OwnedFd) -> Option<ExitStatus> {
-    let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
-    // SAFETY: the structure has the size that is coded in the request.
-    let result = unsafe { libc::syscall(libc::SYS_ioctl, pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
-    (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then(|| ExitStatus::from_raw(info.exit_code))
+    let deadline = Instant::now() + RELEASE;
+    loop {
+        let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
+        let request = (pidfd.as_raw_fd(), PIDFD_GET_INFO);
+        // SAFETY: the structure has the size that is coded in the request.
+        let result = unsafe { libc::syscall(libc::SYS_ioctl, request.0, request.1, &raw mut info) };
+        if result != 0 {
+            return None;
+        }
+        if info.mask & PIDFD_INFO_EXIT != 0 {
+            return Some(ExitStatus::from_raw(info.exit_code));
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        std::thread::sleep(Duration::from_micros(50));
+    }
 }
+
+/// Longer than a dead process takes to be released by the kernel on a busy machine.
+const RELEASE: Duration = Duration::from_millis(50);
 
 /// Whether a call was refused by a kernel that lacks it or by a sandbox, rather than failed. A sandbox may begin
 /// after a pidfd was made.

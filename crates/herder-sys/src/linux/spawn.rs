@@ -277,7 +277,8 @@ fn open_pidfd(pid: i32) -> Option<OwnedFd> {
     if !facts().pidfd {
         return None;
     }
-    pidfd::open(pid).ok()
+    // Somebody who waits for all our children may have reaped it, and the number may be another's by now.
+    pidfd::open(pid).ok().filter(pidfd::is_child)
 }
 
 /// Blocks all signals of the calling thread while it lives.

@@ -354,7 +354,8 @@ async fn sleep_until(deadline: Option<Instant>) {
 }
 
 /// After the exit: reads on until the streams end, or nothing came for the grace period, or a descendant has kept
-/// them busy for too long. A writer that takes no bytes is waited for until `patience` ends.
+/// them busy for too long. A writer that takes no bytes is waited for until `patience` ends; one that is only slow, to
+/// the end of what the child left behind.
 async fn drain_rest(
     grace: Duration,
     patience: Option<Instant>,
@@ -362,9 +363,12 @@ async fn drain_rest(
     work: &mut Work<'_, impl Future<Output = ()>>,
 ) {
     let exited = Instant::now();
+    let long_for = grace.saturating_mul(10);
     while !work.done {
         let since = if activity.is_delivering() { Some(Instant::now()) } else { activity.last() };
-        let wake = since.map_or(exited, |since| since.max(exited)) + grace;
+        // A moment at least: without any grace, a writer that takes its time would make this a busy loop.
+        let pause = if activity.is_delivering() { grace.max(MOMENT) } else { grace };
+        let wake = since.map_or(exited, |since| since.max(exited)) + pause;
         tokio::select! {
             biased;
             () = work.advance() => return,
@@ -372,15 +376,19 @@ async fn drain_rest(
         }
         let now = Instant::now();
         let quiet = activity.last().is_none_or(|last| now.saturating_duration_since(last) >= grace);
-        let long = now.saturating_duration_since(exited) >= grace.saturating_mul(10);
+        let long = now.saturating_duration_since(exited) >= long_for;
         // A reader behind a tee may be slow: what the child left behind is not given up for that.
         let delivering = activity.is_delivering() && !activity.is_past_exit();
-        let patient = patience.is_none_or(|end| now < end);
+        let moves = activity.last().is_some_and(|last| now.saturating_duration_since(last) < long_for);
+        let patient = moves || patience.is_none_or(|end| now < end);
         if (quiet || long) && !(delivering && patient) {
             return;
         }
     }
 }
+
+/// How often a writer that takes no bytes is looked at.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// The report on a stream that was not piped.
 fn not_captured() -> (Vec<u8>, StreamReport) {
