@@ -28,4 +28,4 @@ bench *args:
 
 # The tests of races, again and again until one fails, at most so many times.
 race times="100":
-    for round in $(seq {{ times }}); do cargo test --quiet -p herder --test race || exit 1; done
+    for round in $(seq {{ times }}); do cargo test --quiet -p herder --test it races || exit 1; done

@@ -179,6 +179,7 @@ fn stream(report: &StreamReport, dropped: u64) -> Option<Stream> {
         OutputEnd::NotCaptured => return None,
         OutputEnd::Eof => ("eof", None),
         OutputEnd::StillHeld => ("still_held", None),
+        OutputEnd::NotTaken => ("not_taken", None),
         OutputEnd::Failed { message, .. } => ("failed", Some(message.clone())),
         _ => ("other", None),
     };

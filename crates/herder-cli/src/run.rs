@@ -89,6 +89,9 @@ async fn see_through(plan: Plan) -> Exit {
                 exit = exit.at_terminal();
             }
             tell(&plan, &run);
+            if !run.troubles.is_empty() {
+                exit = exit.or_failure();
+            }
             let gone = run.troubles.iter().any(|trouble| trouble.stream == "stdout" && stall.has_given_up());
             let write = |subject| Json::of_run(subject, &run.report, run.omitted, exit);
             report(plan, exit, gone, write)
@@ -166,6 +169,7 @@ fn trouble(report: &StreamReport) -> Option<Option<String>> {
     match report.end() {
         OutputEnd::Failed { kind: std::io::ErrorKind::BrokenPipe, .. } => Some(None),
         OutputEnd::Failed { message, .. } => Some(Some(message.clone())),
+        OutputEnd::NotTaken => Some(Some("nobody reads it".into())),
         _ => None,
     }
 }

@@ -140,3 +140,13 @@ async fn a_reader_that_leaves_ends_the_program() {
         assert_eq!((stdout(&report).as_str(), stderr(&report).as_str()), (wanted, ""), "{options}");
     }
 }
+
+#[tokio::test]
+async fn output_that_can_not_be_delivered_is_a_failure() {
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for options in [&["--head", "10"][..], &["--idle", "20s"]] {
+        let report = script(options, &["print:hello"]).stdout(full()).output().await.unwrap();
+        assert_eq!(report.status.code(), Some(125), "{options:?}");
+        assert!(stderr(&report).contains("can't pass on the stdout"), "{}", stderr(&report));
+    }
+}

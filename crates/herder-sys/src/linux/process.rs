@@ -295,7 +295,11 @@ impl ProcessHandle {
             match self.kill_group(signal) {
                 // Not there yet: the child is on its way to setpgid(2).
                 Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
-                result => return result,
+                // SAFETY: a question about a number that is ours while the child is held.
+                Ok(()) if unsafe { libc::getpgid(self.0.pid) } == self.0.pid => return Ok(()),
+                // The others of its group have theirs; the child has left it.
+                Ok(()) => {}
+                Err(error) => return Err(error),
             }
         }
         self.send(signal)

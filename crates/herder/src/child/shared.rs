@@ -211,7 +211,14 @@ impl Shared {
     /// Takes one step of a ladder.
     pub(crate) fn take(&self, step: Step) -> io::Result<()> {
         match step {
-            Step::Signal(signal) => self.process.signal_group(signal),
+            Step::Signal(signal) => {
+                self.process.signal_group(signal)?;
+                // One that is stopped would not get to handle it. Of no effect on the others, and no failed step.
+                if signal != Signal::STOP {
+                    drop(self.process.signal_group(Signal::CONT));
+                }
+                Ok(())
+            }
             Step::Kill => self.process.kill_all(),
             Step::CloseStdin => {
                 let closed = self.stdin.as_ref().is_some_and(|stdin| stdin.close());

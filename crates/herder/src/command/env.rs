@@ -16,8 +16,8 @@ pub(crate) enum EnvError {
     #[error("an environment variable has an empty name")]
     EmptyKey,
     /// The child would take the part before the `=` for the name.
-    #[error("the name of environment variable {key:?} has an equals sign in it")]
-    EqualsInKey { key: OsString },
+    #[error("the name of an environment variable has an equals sign in it, behind {key:?}")]
+    EqualsInKey { key: String },
     /// The child would see the part before the NUL byte only.
     #[error("the name of environment variable {key:?} has a NUL byte in it")]
     NulInKey { key: OsString },
@@ -107,7 +107,7 @@ fn check(key: &OsStr, value: &OsStr) -> Result<(), EnvError> {
     let error = if key.is_empty() {
         EnvError::EmptyKey
     } else if has(key, b'=') {
-        EnvError::EqualsInKey { key: key.to_owned() }
+        EnvError::EqualsInKey { key: name_of(key) }
     } else if has(key, 0) {
         EnvError::NulInKey { key: key.to_owned() }
     } else if has(value, 0) {
@@ -118,11 +118,21 @@ fn check(key: &OsStr, value: &OsStr) -> Result<(), EnvError> {
     Err(error)
 }
 
+/// The name as it may be shown: what stands behind an equals sign may be a value, and so a secret.
+fn name_of(key: &OsStr) -> String {
+    let name: Vec<u8> = key.as_encoded_bytes().iter().copied().take_while(|byte| *byte != b'=').collect();
+    String::from_utf8_lossy(&name).into_owned()
+}
+
 /// Shows which variables are set and removed, and no value.
 impl fmt::Debug for EnvEdits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys = |set: bool| -> Vec<&OsString> {
-            self.edits.iter().filter(|(_, value)| value.is_some() == set).map(|(key, _)| key).collect()
+        let keys = |set: bool| -> Vec<String> {
+            self.edits
+                .iter()
+                .filter(|(_, value)| value.is_some() == set)
+                .map(|(key, _)| name_of(key))
+                .collect()
         };
         f.debug_struct("EnvEdits")
             .field("clear", &self.clear)
@@ -198,7 +208,7 @@ mod tests {
         let secret = "hunter2\0";
         for (key, error) in [
             ("", EnvError::EmptyKey),
-            ("A=B", EnvError::EqualsInKey { key: "A=B".into() }),
+            ("A=hunter2", EnvError::EqualsInKey { key: "A".into() }),
             ("A\0", EnvError::NulInKey { key: "A\0".into() }),
             ("TOKEN", EnvError::NulInValue { key: "TOKEN".into() }),
         ] {

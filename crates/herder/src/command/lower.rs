@@ -48,15 +48,15 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
     let argv = || std::iter::once(arg0).chain(&command.args).map(OsString::as_os_str);
     check_sizes(command, &files, argv(), &variables, &name)?;
 
-    let nul = |_| invalid("an argument, the program or the directory has a NUL byte in it".into());
+    let nul = |what: &'static str| move |_| invalid(format!("{what} has a NUL byte in it"));
     let mut request = SpawnRequest::new(
-        strings(files.iter().map(|file| file.as_os_str())).map_err(nul)?,
-        strings(argv()).map_err(nul)?,
+        strings(files.iter().map(|file| file.as_os_str())).map_err(nul("the program"))?,
+        strings(argv()).map_err(nul("an argument"))?,
     );
     request.env = Some(variables);
     if let Some(dir) = &command.current_dir {
         if dir.as_os_str().as_encoded_bytes().contains(&0) {
-            return Err(nul(io::ErrorKind::InvalidInput.into()));
+            return Err(invalid("the working directory has a NUL byte in it".into()));
         }
         request.cwd = Some(dir.clone().into());
     }
@@ -68,6 +68,9 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
         stream(command.stderr.as_ref(), defaults, StdioKind::Piped),
     ];
     check_streams(&streams).map_err(invalid)?;
+    if command.unix.fds.iter().any(|(target, _)| (0..=2).contains(target)) {
+        return Err(invalid("descriptors 0, 1 and 2 are set by stdin, stdout and stderr".into()));
+    }
     // A pipeline of our own would have its terminal on another stream: the input is what a terminal guards.
     let stdin = io::stdin();
     let terminal = matches!(streams[0], StdioKind::Inherit) && herder_sys::foreground_terminal(stdin.as_fd());

@@ -272,6 +272,12 @@ impl Command {
         self.env.iter()
     }
 
+    /// Whether dropping the child ends it.
+    #[must_use]
+    pub fn get_kill_on_drop(&self) -> bool {
+        self.kill_on_drop
+    }
+
     /// The working directory, if one was set.
     #[must_use]
     pub fn get_current_dir(&self) -> Option<&Path> {

@@ -105,6 +105,19 @@ impl From<std::io::PipeWriter> for Stdio {
     }
 }
 
+macro_rules! from_std_ends {
+    ($($end:ident),*) => {$(
+        /// The end of a pipe of a child that `std` started.
+        impl From<std::process::$end> for Stdio {
+            fn from(end: std::process::$end) -> Self {
+                OwnedFd::from(end).into()
+            }
+        }
+    )*};
+}
+
+from_std_ends!(ChildStdin, ChildStdout, ChildStderr);
+
 impl From<std::io::Stdout> for Stdio {
     /// Our standard output, whatever it is when the child is started.
     fn from(_: std::io::Stdout) -> Self {

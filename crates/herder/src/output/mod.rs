@@ -23,6 +23,9 @@ pub enum OutputEnd {
     /// The process has exited but something it started still holds the stream; reading was given up after the
     /// drain grace. What was read until then is kept.
     StillHeld,
+    /// The writer that the bytes were passed on to took none any more, and was given up. What was read until then is
+    /// kept.
+    NotTaken,
     /// Reading failed. What was read until then is kept.
     #[non_exhaustive]
     Failed {
@@ -47,6 +50,7 @@ impl fmt::Display for OutputEnd {
         match self {
             Self::Eof => f.write_str("end of output"),
             Self::StillHeld => f.write_str("still held open after the exit"),
+            Self::NotTaken => f.write_str("not taken by the writer that it was passed on to"),
             Self::Failed { message, .. } => write!(f, "reading failed: {message}"),
             Self::NotCaptured => f.write_str("not captured"),
         }

@@ -172,8 +172,11 @@ impl<'a> Drain<'a> {
             spill.push(Bytes::copy_from_slice(chunk)).await;
         }
         if let Some(tee) = &mut self.tee {
+            // What it is, should this be given up here.
+            self.end = OutputEnd::NotTaken;
             tee.write_all(chunk).await?;
             tee.flush().await?;
+            self.end = OutputEnd::StillHeld;
         }
         Ok(())
     }

@@ -29,6 +29,8 @@ pub type Tee<'a> = &'a mut (dyn AsyncWrite + Send + Unpin);
 impl Command {
     /// Runs the program to its end with standard streams inherited, and gives its status.
     ///
+    /// It is started when the future is polled first; the future does not borrow the command.
+    ///
     /// Streams that are piped are read, within the bounds of [`capture`](Self::capture), and forgotten.
     ///
     /// # Errors
@@ -38,8 +40,9 @@ impl Command {
     /// # Cancel safety
     ///
     /// Cancelled, the child is ended.
-    pub async fn status(&self) -> Result<ExitStatus, RunError> {
-        Ok(self.run().await?.status)
+    pub fn status(&self) -> impl Future<Output = Result<ExitStatus, RunError>> + Send + use<> {
+        let run = self.run();
+        async { Ok(run.await?.status) }
     }
 
     /// Runs the program to its end and captures its output, within the bounds of [`capture`](Self::capture).
@@ -55,8 +58,10 @@ impl Command {
     /// # Cancel safety
     ///
     /// Cancelled, the child is ended, and what was read is lost. [`timeout`](Self::timeout) keeps it.
-    pub async fn output(&self) -> Result<Report, RunError> {
-        self.see_through(Defaults::Capture).await
+    pub fn output(&self) -> impl Future<Output = Result<Report, RunError>> + Send + use<> {
+        let command = self.clone();
+        // In a box: it is large, and a caller's future that has it in itself would be moved about with it.
+        Box::pin(async move { command.see_through(Defaults::Capture).await })
     }
 
     /// Runs the program to its end, with streams as the command sets them and inherited where it does not; captures
@@ -69,36 +74,26 @@ impl Command {
     /// # Cancel safety
     ///
     /// As [`output`](Self::output).
-    pub async fn run(&self) -> Result<Report, RunError> {
-        self.see_through(Defaults::Inherit).await
+    pub fn run(&self) -> impl Future<Output = Result<Report, RunError>> + Send + use<> {
+        let command = self.clone();
+        // In a box: it is large, and a caller's future that has it in itself would be moved about with it.
+        Box::pin(async move { command.see_through(Defaults::Inherit).await })
     }
 
     /// Runs the program, requires that it succeeds, and gives its output as text, without line ends at its end.
     ///
     /// # Errors
     ///
-    /// [`RunError`] if it can't be started, does not end by itself with code 0, or if its output is not complete or
-    /// not UTF-8. The error has the report.
+    /// [`RunError`] if it can't be started, does not end by itself with code 0, or if its output was cut, not read or
+    /// not UTF-8. The error has the report. What a descendant would write after the exit of the program is not
+    /// waited for, and no error.
     ///
     /// # Cancel safety
     ///
     /// As [`output`](Self::output).
-    pub async fn read(&self) -> Result<String, RunError> {
-        let mut report = self.output().await?.checked()?;
-        let stdout = report.stdout_report();
-        if stdout.is_truncated() || matches!(stdout.end(), OutputEnd::Failed { .. }) {
-            return Err(RunError::truncated(report));
-        }
-        match String::from_utf8(std::mem::take(&mut report.stdout)) {
-            Ok(mut text) => {
-                text.truncate(text.trim_end_matches(['\r', '\n']).len());
-                Ok(text)
-            }
-            Err(error) => {
-                report.stdout = error.into_bytes();
-                Err(RunError::not_text(report))
-            }
-        }
+    pub fn read(&self) -> impl Future<Output = Result<String, RunError>> + Send + use<> {
+        let output = self.output();
+        async { text_of(output.await?.checked()?) }
     }
 
     async fn see_through(&self, defaults: Defaults) -> Result<Report, RunError> {
@@ -161,6 +156,24 @@ impl Child {
             Ok(report) => Ok(report),
             // A child that was handed out has been seen to run.
             Err(failure) => Err(SpawnError::new("", SpawnErrorKind::Other, "", failure.io()).into()),
+        }
+    }
+}
+
+/// The whole output as text.
+fn text_of(mut report: Report) -> Result<String, RunError> {
+    let stdout = report.stdout_report();
+    if stdout.is_truncated() || matches!(stdout.end(), OutputEnd::Failed { .. }) {
+        return Err(RunError::truncated(report));
+    }
+    match String::from_utf8(std::mem::take(&mut report.stdout)) {
+        Ok(mut text) => {
+            text.truncate(text.trim_end_matches(['\r', '\n']).len());
+            Ok(text)
+        }
+        Err(error) => {
+            report.stdout = error.into_bytes();
+            Err(RunError::not_text(report))
         }
     }
 }
@@ -368,11 +381,11 @@ async fn drain_rest(
         let since = if activity.is_delivering() { Some(Instant::now()) } else { activity.last() };
         // A moment at least: without any grace, a writer that takes its time would make this a busy loop.
         let pause = if activity.is_delivering() { grace.max(MOMENT) } else { grace };
-        let wake = since.map_or(exited, |since| since.max(exited)) + pause;
+        let wake = since.map_or(exited, |since| since.max(exited)).checked_add(pause);
         tokio::select! {
             biased;
             () = work.advance() => return,
-            () = tokio::time::sleep_until(wake.into()) => {}
+            () = sleep_until(wake) => {}
         }
         let now = Instant::now();
         let quiet = activity.last().is_none_or(|last| now.saturating_duration_since(last) >= grace);

@@ -147,3 +147,12 @@ fn the_time_of_a_test_runtime_may_be_paused() {
         assert_eq!((report.cause(), &*report.stdout), (Cause::Exited, &b"x"[..]));
     });
 }
+
+#[test]
+fn the_longest_grace_is_no_overflow() {
+    run(async {
+        let mut command = fixture(&["print:x"]);
+        let report = command.drain_grace(Duration::MAX).timeout(Duration::MAX).output().await.unwrap();
+        assert_eq!(report.stdout, b"x");
+    });
+}

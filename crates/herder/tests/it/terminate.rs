@@ -8,7 +8,7 @@ use herder::terminate::Step;
 use herder::{Cause, Command, Signal, Stdio, Termination};
 use tokio::sync::Notify;
 
-use crate::support::{fixture, line, run};
+use crate::support::{eventually, fixture, line, run, state, within};
 
 const LONG: Duration = Duration::from_secs(50);
 const SHORT: Duration = Duration::from_millis(50);
@@ -142,7 +142,7 @@ fn a_stopped_child_can_be_ended() {
     run(async {
         let mut child = fixture(&["stop-self"]).spawn().unwrap();
         let pid = child.id().unwrap();
-        crate::support::eventually("it stops", || crate::support::state(pid) == Some('T'));
+        eventually("it stops", || state(pid) == Some('T'));
         let policy = Termination::new().signal(Signal::TERM, SHORT);
         assert!(child.terminate(&policy).await.unwrap().signal().is_some());
     });
@@ -157,5 +157,19 @@ fn a_cancelled_termination_takes_no_further_step() {
         assert_eq!(child.try_wait().unwrap(), None);
         child.kill().await.unwrap();
         assert_eq!(steps(&child.wait_with_output().await.unwrap()), [Step::Signal(Signal::TERM)]);
+    });
+}
+
+#[test]
+fn a_stopped_child_is_continued_so_that_it_can_handle_the_request() {
+    run(async {
+        let mut command = fixture(&["on:TERM:[mark:cleanup,exit:9]", "mark:up", "stop-self", "hang"]);
+        command.stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        assert_eq!(line(child.stdout.as_mut().unwrap()).await, "up");
+        let pid = child.id().unwrap();
+        eventually("it stops", || state(pid) == Some('T'));
+        let policy = Termination::new().signal(Signal::TERM, Duration::from_secs(20));
+        assert_eq!(within(child.terminate(&policy)).await.unwrap().code(), Some(9));
     });
 }

@@ -252,3 +252,31 @@ fn outside_of_any_runtime() {
     drop(command);
     leash.wait_free();
 }
+
+#[test]
+fn futures_of_runs_own_what_they_need() {
+    run(async {
+        let outputs: Vec<_> = (0..3).map(|n| fixture(&[&format!("print:{n}")]).output()).collect();
+        for (n, output) in outputs.into_iter().enumerate() {
+            let report = tokio::spawn(output).await.unwrap().unwrap();
+            assert_eq!(report.stdout, n.to_string().as_bytes());
+        }
+        assert!(tokio::spawn(fixture(&[]).status()).await.unwrap().unwrap().success());
+        assert_eq!(tokio::spawn(fixture(&["print:x"]).read()).await.unwrap().unwrap(), "x");
+    });
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the other end belongs to a child of std")]
+fn the_ends_of_a_child_of_std_are_streams_too() {
+    run(async {
+        let mut echo = std::process::Command::new("echo")
+            .arg("hi")
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let text = Command::new("cat").stdin(echo.stdout.take().unwrap()).read().await.unwrap();
+        assert_eq!(text, "hi");
+        echo.wait().unwrap();
+    });
+}
