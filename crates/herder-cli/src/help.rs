@@ -96,7 +96,7 @@ Report (--json):
   started, elapsed_ms   when (RFC 3339), and how long it ran
   drained_ms            from its exit to the end of its output
   usage                 user_ms, system_ms, max_rss_bytes, and more
-  stdout, stderr        bytes, dropped, end (eof, still_held, not_taken,
-                        failed), error, spill; null if it wrote there itself
+  stdout, stderr        bytes, dropped, spill, error, end (eof, still_held,
+                        not_taken, failed); null if not passed on
   attempts              how it was stopped: step, after_ms, error
   error                 kind and message, if it could not be run";
