@@ -56,7 +56,7 @@ async fn an_ordinary_end() {
     }
     assert!(json["pid"].as_u64().unwrap() > 0);
     assert!(json["elapsed_ms"].as_f64().unwrap() >= 30.0);
-    assert!(json["usage"]["user_ms"].as_f64().unwrap() + json["usage"]["system_ms"].as_f64().unwrap() > 5.0);
+    assert!(json["usage"]["user_ms"].as_f64().unwrap() + json["usage"]["system_ms"].as_f64().unwrap() > 0.0);
     assert!(json["usage"]["max_rss_bytes"].as_u64().unwrap() > 100_000);
     let started = json["started"].as_str().unwrap();
     assert!(started.len() == "2026-11-21T12:00:00.000Z".len() && started.ends_with('Z'), "{started}");
