@@ -55,6 +55,8 @@ pub enum SpawnErrorKind {
     OutOfResources,
     /// The child did not get to its program in time: it was stopped, or is frozen. It was killed.
     Stalled,
+    /// What was asked for to contain it can't be had on this host, or refuses the child: it is frozen, or full.
+    Containment,
     /// The output can't be copied to the file that was named.
     Spill,
     /// There is no Tokio runtime, and feeding standard input, or seeing a program through, needs one.
@@ -72,6 +74,12 @@ impl SpawnError {
     ) -> Self {
         let detail = detail.to_string();
         Self(Box::new(SpawnInner { name: name.to_owned(), kind, step: None, detail, source }))
+    }
+
+    /// What children are held with could not be made.
+    pub(crate) fn of_scope(name: &str, error: io::Error) -> Self {
+        let detail = format!("nothing to hold it with can be made: {error}");
+        Self::new(name, SpawnErrorKind::Containment, detail, error).at(SpawnStep::Scope)
     }
 
     pub(crate) fn at(mut self, step: SpawnStep) -> Self {

@@ -4,11 +4,14 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use herder_sys::{FdSource, LaunchError, Process, SpawnRequest, SpawnStep, Spawned};
+use herder_sys::{FdSource, LaunchError, Process, Scope, SpawnRequest, SpawnStep, Spawned};
 use tokio::runtime::Handle;
 
-use crate::child::{Child, ChildStderr, ChildStdin, ChildStdout, Ends, Food, Settings, Started, TakenFood};
+use crate::child::{
+    Child, ChildStderr, ChildStdin, ChildStdout, Ends, Food, Reach, Settings, Started, TakenFood,
+};
 use crate::command::{Command, Defaults, Lowered, STALL_LIMIT, Stdio, StdioKind, lower, setup_error};
+use crate::contain::{Choice, Hold};
 use crate::error::{SpawnError, SpawnErrorKind};
 
 impl Command {
@@ -123,11 +126,12 @@ struct Prepared {
     name: Arc<str>,
     ends: Ends,
     started: Started,
+    reach: Reach,
 }
 
 impl Prepared {
     fn into_child(self, command: &Command, mut process: Process, launch: herder_sys::Launch) -> Child {
-        process.set_keep_survivors(command.keep_survivors);
+        process.set_keep_survivors(!command.leak.kills());
         process.set_release(!command.kill_on_drop);
         let settings = Settings {
             timeout: command.timeout,
@@ -135,14 +139,17 @@ impl Prepared {
             drain_grace: command.drain_grace,
             termination: command.termination.clone(),
             capture: command.capture.clone(),
+            leak: command.leak,
+            leak_grace: command.leak_grace,
+            kill_on_drop: command.kill_on_drop,
         };
-        Child::new(self.name, process, launch, self.ends, settings, self.started)
+        Child::new(self.name, process, launch, self.ends, settings, self.started, self.reach)
     }
 }
 
 fn prepare(command: &Command, defaults: Defaults) -> Result<(Prepared, SpawnRequest), SpawnError> {
     let started = Started { at: SystemTime::now(), instant: Instant::now() };
-    let Lowered { mut request, streams, name } = lower(command, defaults)?;
+    let Lowered { mut request, streams, name, choice } = lower(command, defaults)?;
     let food = take_food(&streams[0], &name)?;
     let mut ends = Ends { food, ..Ends::default() };
     let mut wire = Wiring { name: &name, fds: Vec::with_capacity(3 + request.fds.len()) };
@@ -156,7 +163,25 @@ fn prepare(command: &Command, defaults: Defaults) -> Result<(Prepared, SpawnRequ
     }
     wire.fds.append(&mut request.fds);
     request.fds = wire.fds;
-    Ok((Prepared { name, ends, started }, request))
+    let (scope, reach) = scope(command, choice, &name)?;
+    request.scope = scope;
+    Ok((Prepared { name, ends, started, reach }, request))
+}
+
+/// The scope that the child is born into: one of its own, or that of a herd, which is not its own to end.
+fn scope(command: &Command, choice: Choice, name: &str) -> Result<(Option<Scope>, Reach), SpawnError> {
+    let Choice { mechanism, strength, refusals, .. } = choice;
+    let refused = |detail: &str, error: std::io::Error| {
+        SpawnError::new(name, SpawnErrorKind::Containment, format!("{detail}: {error}"), error)
+            .at(SpawnStep::Scope)
+    };
+    if let Some(fold) = &command.fold {
+        let scope = fold.scope().map_err(|error| refused("its herd takes nobody any more", error))?;
+        return Ok((scope, Reach { hold: Hold::new(None), strength, refusals }));
+    }
+    let scope = mechanism.map(Scope::new).transpose();
+    let scope = scope.map_err(|error| refused("no scope can be made for it", error))?;
+    Ok((scope.clone(), Reach { hold: Hold::new(scope), strength, refusals }))
 }
 
 fn take_food(stdin: &StdioKind, name: &str) -> Result<Option<TakenFood>, SpawnError> {

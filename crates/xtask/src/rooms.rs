@@ -16,8 +16,9 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("command", &["error", "output", "terminate", "contain"]),
     ("child", &["error", "output", "terminate", "contain"]),
     ("spawn", &["error", "output", "terminate", "contain", "command", "child"]),
-    ("report", &["error", "output", "terminate", "child"]),
+    ("report", &["error", "output", "terminate", "contain", "child"]),
     ("run", &["error", "output", "terminate", "contain", "command", "child", "spawn", "report"]),
+    ("herd", &["error", "terminate", "contain", "command", "child"]),
     ("os", &["error", "contain", "command", "child", "report"]),
 ];
 

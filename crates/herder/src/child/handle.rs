@@ -38,7 +38,7 @@ impl ChildHandle {
     /// [`terminate`](Self::terminate).
     #[must_use]
     pub fn strength(&self) -> Strength {
-        if self.0.process.leads_group() { Strength::Group } else { Strength::Child }
+        self.0.reach.strength
     }
 
     /// Waits until the child has exited. Many may wait at once, and all get the same answer.
@@ -62,7 +62,7 @@ impl ChildHandle {
     ///
     /// As [`wait`](Self::wait).
     pub fn try_wait(&self) -> Result<Option<ExitStatus>, WaitError> {
-        match self.0.process.reap() {
+        match self.0.reap() {
             Ok(exit) => Ok(exit.map(|exit| exit.status)),
             Err(error) => Err(WaitError::new(&self.0.name, "learn how it ended:", error)),
         }
@@ -115,6 +115,9 @@ impl ChildHandle {
 
     /// Asks the child to end, waits, and escalates as `policy` says, up to the kill; then waits until it is reaped.
     ///
+    /// With a scope it is over only when nobody is left in it: a leader that goes while its workers stay does not
+    /// stop the steps.
+    ///
     /// The steps taken stand in the report, in order. A step that fails (no permission, say) is written down and
     /// shortens the wait for the next.
     ///
@@ -151,8 +154,10 @@ impl ChildHandle {
         }
         shared.ask(Asked::Terminate);
         // Whatever went wrong there goes wrong again in the wait below, which tells it.
-        let exited = async { drop(shared.exited().await) };
+        let exited = async { drop(shared.ended().await) };
+        let walk = shared.walk();
         drive(policy, exited, hurry, |step| shared.take(step), |attempt| shared.attempt(attempt)).await;
+        drop(walk);
         self.wait().await
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use herder_sys::{Launch, Process, Signal};
 
-use crate::contain::Strength;
+use crate::contain::{Hold, Leak, Refusal, Strength};
 use crate::error::{SignalError, WaitError};
 use crate::output::Capture;
 use crate::terminate::Termination;
@@ -32,8 +32,8 @@ pub use stdout::{ChildStderr, ChildStdout};
 /// background, with or without a runtime. ([`Command::kill_on_drop(false)`](crate::Command::kill_on_drop) lets it
 /// go on; it is reaped all the same.) Once the child has been waited for, dropping does nothing.
 ///
-/// When the child has exited and is reaped, what is left of its group is killed too, in the last moment at which
-/// the group is known to be the child's: see [`Command::keep_survivors`](crate::Command::keep_survivors).
+/// When the child has exited and is reaped, what it has left behind is killed too, in the last moment at which a
+/// group is known to be the child's: see [`Command::leak`](crate::Command::leak).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -88,6 +88,17 @@ pub(crate) struct Settings {
     pub(crate) drain_grace: Duration,
     pub(crate) termination: Termination,
     pub(crate) capture: Capture,
+    pub(crate) leak: Leak,
+    pub(crate) leak_grace: Duration,
+    pub(crate) kill_on_drop: bool,
+}
+
+/// How far our hand over a child reaches.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    pub(crate) hold: Hold,
+    pub(crate) strength: Strength,
+    pub(crate) refusals: Vec<Refusal>,
 }
 
 /// Our ends of the pipes of a child that is about to be.
@@ -107,6 +118,7 @@ impl Child {
         mut ends: Ends,
         settings: Settings,
         started: Started,
+        reach: Reach,
     ) -> Self {
         let cell = ends.stdin.as_ref().map(ChildStdin::cell);
         let feed = match (ends.food.take(), ends.stdin.take()) {
@@ -120,7 +132,7 @@ impl Child {
             stdin: ends.stdin,
             stdout: ends.stdout,
             stderr: ends.stderr,
-            shared: Arc::new(Shared::new(process.handle(), name, cell)),
+            shared: Arc::new(Shared::new(process.handle(), name, cell, reach, settings.leak)),
             feed,
             launch: Some(launch),
             settings,
@@ -152,6 +164,12 @@ impl Child {
     #[must_use]
     pub fn strength(&self) -> Strength {
         self.handle().strength()
+    }
+
+    /// Why [`strength`](Self::strength) is no greater: what was tried first, and what this host said.
+    #[must_use]
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.shared.reach.refusals
     }
 
     /// A handle that others may keep: to wait, signal, terminate and kill while someone waits here.
@@ -238,6 +256,8 @@ impl Child {
     /// [`Command::die_with_owner(false)`](crate::Command::die_with_owner) said otherwise.)
     pub fn detach(&mut self) {
         self.process.set_release(true);
+        self.settings.kill_on_drop = false;
+        self.shared.reach.hold.release();
     }
 }
 
@@ -245,6 +265,11 @@ impl Drop for Child {
     fn drop(&mut self) {
         if let Feeding::Task(task) = &self.feed {
             task.abort();
+        }
+        if self.settings.kill_on_drop {
+            self.shared.reach.hold.end();
+        } else {
+            self.shared.reach.hold.release();
         }
     }
 }

@@ -8,10 +8,12 @@ use herder_sys::{Exit, ProcessHandle, Signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Handle, Id};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use super::Reach;
 use super::end::register;
 use super::stdin::StdinCell;
+use crate::contain::Leak;
 use crate::error::{SignalError, WaitError};
 use crate::terminate::{Attempt, Step};
 
@@ -22,6 +24,10 @@ pub(crate) struct Shared {
     pub(crate) name: Arc<str>,
     /// Our end of its standard input, wherever that is now.
     pub(crate) stdin: Option<Arc<StdinCell>>,
+    pub(crate) reach: Reach,
+    leak: Leak,
+    /// Told when a ladder is over.
+    over: Notify,
     watch: Mutex<Watch>,
     record: Mutex<Record>,
 }
@@ -31,6 +37,10 @@ pub(crate) struct Shared {
 pub(crate) struct Record {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) asked: Asked,
+    /// Whether the kill was sent. One is not always enough for what forks all the time.
+    pub(crate) killed: bool,
+    /// How many ladders are being walked.
+    pub(crate) ladders: usize,
 }
 
 /// How its end was asked for, by a handle or the owner; the harder way is the greater.
@@ -69,8 +79,15 @@ impl AsRawFd for Pidfd {
 }
 
 impl Shared {
-    pub(crate) fn new(process: ProcessHandle, name: Arc<str>, stdin: Option<Arc<StdinCell>>) -> Self {
-        Self { process, name, stdin, watch: Mutex::new(Watch::None), record: Mutex::default() }
+    pub(crate) fn new(
+        process: ProcessHandle,
+        name: Arc<str>,
+        stdin: Option<Arc<StdinCell>>,
+        reach: Reach,
+        leak: Leak,
+    ) -> Self {
+        let (watch, record) = (Mutex::new(Watch::None), Mutex::default());
+        Self { process, name, stdin, reach, leak, over: Notify::new(), watch, record }
     }
 
     pub(crate) fn record(&self) -> MutexGuard<'_, Record> {
@@ -92,7 +109,36 @@ impl Shared {
     /// Waits until the child has exited, and reaps it.
     pub(crate) async fn wait(&self) -> Result<Exit, WaitError> {
         let reap = |process: &ProcessHandle, seen| if seen { process.reap_exited() } else { process.reap() };
-        self.until(reap).await
+        let exit = self.until(reap).await;
+        self.reaped();
+        exit
+    }
+
+    /// Reaps the child if it has exited.
+    pub(crate) fn reap(&self) -> io::Result<Option<Exit>> {
+        let exit = self.process.reap()?;
+        if exit.is_some() {
+            self.reaped();
+        }
+        Ok(exit)
+    }
+
+    /// The child is gone: what it has left behind in its scope goes too, or is let go.
+    pub(super) fn reaped(&self) {
+        if self.record().ladders > 0 {
+            // What is left is being asked to end: whoever walks that ladder comes here afterwards.
+        } else if self.leak.kills() {
+            self.reach.hold.end();
+        } else {
+            self.reach.hold.release();
+        }
+    }
+
+    /// Waits until the child has exited and, if it has a scope of its own, nobody is left in it.
+    pub(crate) async fn ended(&self) -> Result<(), WaitError> {
+        self.exited().await?;
+        self.reach.hold.emptied(|| self.record().killed).await;
+        Ok(())
     }
 
     /// Asks `look` whenever the child may have exited, and tells it whether that was seen.
@@ -183,15 +229,25 @@ impl Shared {
 
     /// Sends a signal to everything that the strength in force reaches.
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), SignalError> {
-        self.process
-            .signal_group(signal)
+        self.send(signal)
             .map_err(|error| SignalError::new(&self.name, format_args!("send {signal} to"), error))
+    }
+
+    fn send(&self, signal: Signal) -> io::Result<()> {
+        self.reach.hold.signal(signal).unwrap_or_else(|| self.process.signal_group(signal))
+    }
+
+    /// Kills the scope, if there is one, and the child and its group in any case: root may have left the scope.
+    fn kill_all(&self) -> io::Result<()> {
+        self.record().killed = true;
+        let scope = self.reach.hold.kill().unwrap_or(Ok(()));
+        self.process.kill_all().and(scope)
     }
 
     /// Kills everything that the strength in force reaches, and writes it down.
     pub(crate) fn kill(&self) -> Result<(), SignalError> {
         self.ask(Asked::Kill);
-        self.process.kill_all().map_err(|error| SignalError::new(&self.name, "kill", error))
+        self.kill_all().map_err(|error| SignalError::new(&self.name, "kill", error))
     }
 
     /// Writes down that its end is asked for: of no account for a child that has exited already.
@@ -208,18 +264,39 @@ impl Shared {
         self.record().attempts.push(attempt);
     }
 
+    /// A ladder is walked while the answer lives.
+    pub(crate) fn walk(&self) -> Walk<'_> {
+        self.record().ladders += 1;
+        Walk(self)
+    }
+
+    pub(crate) fn is_walked(&self) -> bool {
+        self.record().ladders > 0
+    }
+
+    /// Waits until no ladder is walked.
+    pub(crate) async fn walks_over(&self) {
+        loop {
+            let over = self.over.notified();
+            if !self.is_walked() {
+                return;
+            }
+            over.await;
+        }
+    }
+
     /// Takes one step of a ladder.
     pub(crate) fn take(&self, step: Step) -> io::Result<()> {
         match step {
             Step::Signal(signal) => {
-                self.process.signal_group(signal)?;
+                self.send(signal)?;
                 // One that is stopped would not get to handle it. Of no effect on the others, and no failed step.
                 if signal != Signal::STOP {
-                    drop(self.process.signal_group(Signal::CONT));
+                    drop(self.send(Signal::CONT));
                 }
                 Ok(())
             }
-            Step::Kill => self.process.kill_all(),
+            Step::Kill => self.kill_all(),
             Step::CloseStdin => {
                 let closed = self.stdin.as_ref().is_some_and(|stdin| stdin.close());
                 let none =
@@ -227,5 +304,15 @@ impl Shared {
                 if closed { Ok(()) } else { Err(none()) }
             }
         }
+    }
+}
+
+/// See [`Shared::walk`].
+pub(crate) struct Walk<'a>(&'a Shared);
+
+impl Drop for Walk<'_> {
+    fn drop(&mut self) {
+        self.0.record().ladders -= 1;
+        self.0.over.notify_waiters();
     }
 }

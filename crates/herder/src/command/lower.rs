@@ -10,7 +10,7 @@ use herder_sys::{FdSource, LaunchError, Resource, Signal, SpawnRequest, SpawnSte
 
 use super::program::{Diagnosis, candidates, diagnose};
 use super::{Command, Stdio, StdioKind, limits};
-use crate::contain;
+use crate::contain::{self, Choice, Wish};
 use crate::error::{SpawnError, SpawnErrorKind};
 
 /// What streams are that the command does not say anything about.
@@ -28,6 +28,7 @@ pub(crate) struct Lowered {
     /// Standard input, output, error: which are pipes, and what the first is fed.
     pub(crate) streams: [StdioKind; 3],
     pub(crate) name: Arc<str>,
+    pub(crate) choice: Choice,
 }
 
 /// Checks a command and turns it into a request, without the standard streams that need pipes.
@@ -74,8 +75,20 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
     // A pipeline of our own would have its terminal on another stream: the input is what a terminal guards.
     let stdin = io::stdin();
     let terminal = matches!(streams[0], StdioKind::Inherit) && herder_sys::foreground_terminal(stdin.as_fd());
-    (request.group, _) = contain::choose(command.containment, command.unix.group, terminal);
-    Ok(Lowered { request, streams, name })
+    let choice = contain::choose_here(Wish {
+        // In a herd the scope is the herd's, and a group comes on top as always.
+        containment: if command.fold.is_some() { command.containment.in_herd() } else { command.containment },
+        group: command.unix.group,
+        terminal,
+        dies_with_owner: command.die_with_owner,
+        forks: !command.unix.pre_exec.is_empty(),
+    });
+    let choice = choice.map_err(|refusal| {
+        let detail = format!("what was asked for to contain it can't be had: {refusal}");
+        SpawnError::new(&name, SpawnErrorKind::Containment, detail, io::ErrorKind::Unsupported.into())
+    })?;
+    request.group = choice.group;
+    Ok(Lowered { request, streams, name, choice })
 }
 
 fn copy_settings(command: &Command, request: &mut SpawnRequest) {
@@ -161,6 +174,7 @@ pub(crate) fn setup_error(command: &Command, failure: LaunchError) -> SpawnError
             };
             (kind, format!("no process could be made: {source}"))
         }
+        SpawnStep::Scope => (SpawnErrorKind::Containment, format!("its scope does not take it: {source}")),
         SpawnStep::Stalled => {
             let detail = format!("it was stopped or frozen before it could begin, for {STALL_LIMIT:?}");
             (SpawnErrorKind::Stalled, detail)

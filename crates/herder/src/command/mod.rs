@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use herder_sys::{Group, PreExec, Resource};
 
-use crate::contain::Containment;
+use crate::contain::{Containment, Fold, Leak};
 use crate::output::Capture;
 use crate::terminate::Termination;
 
@@ -52,9 +52,12 @@ pub struct Command {
     pub(crate) stderr: Option<Stdio>,
     pub(crate) name: Option<Arc<str>>,
     pub(crate) kill_on_drop: bool,
-    pub(crate) keep_survivors: bool,
+    pub(crate) leak: Leak,
+    pub(crate) leak_grace: Duration,
     pub(crate) die_with_owner: bool,
     pub(crate) containment: Containment,
+    /// The herd that it is to be born into.
+    pub(crate) fold: Option<Arc<Fold>>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) drain_grace: Duration,
@@ -99,9 +102,11 @@ impl Command {
             stderr: None,
             name: None,
             kill_on_drop: true,
-            keep_survivors: false,
+            leak: Leak::Kill,
+            leak_grace: Duration::ZERO,
             die_with_owner: true,
             containment: Containment::Auto,
+            fold: None,
             timeout: None,
             idle_timeout: None,
             drain_grace: DRAIN_GRACE,
@@ -189,16 +194,23 @@ impl Command {
 
     /// Whether dropping the [`Child`](crate::Child) ends it: yes by default. (In `tokio::process`: no.)
     ///
-    /// `false` lets it, and what is left of its group at its end, go on; it is reaped all the same.
+    /// `false` lets it, and what it has started, go on, as [`Child::detach`](crate::Child::detach) does; it is reaped
+    /// all the same.
     pub fn kill_on_drop(&mut self, kill: bool) -> &mut Self {
         self.kill_on_drop = kill;
         self
     }
 
-    /// Whether what is left of the child's group may live on when the child has exited and is reaped: no by
-    /// default, it is killed.
-    pub fn keep_survivors(&mut self, keep: bool) -> &mut Self {
-        self.keep_survivors = keep;
+    /// What happens to descendants that are alive when the child has ended by itself: by default they are killed.
+    pub fn leak(&mut self, leak: Leak) -> &mut Self {
+        self.leak = leak;
+        self
+    }
+
+    /// How long descendants may take to end by themselves when the child has, before they count as leaked: no time by
+    /// default. For the runs that give a [`Report`](crate::Report), and not with [`Leak::Ignore`].
+    pub fn leak_grace(&mut self, grace: Duration) -> &mut Self {
+        self.leak_grace = grace;
         self
     }
 

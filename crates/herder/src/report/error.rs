@@ -15,6 +15,7 @@ enum Failure {
     Unsuccessful(Report),
     Truncated(Report),
     NotText(Report),
+    Leaked(Report),
 }
 
 /// What kept a run from a good end.
@@ -31,7 +32,12 @@ pub enum RunErrorKind {
     Truncated,
     /// Text was required, and its output is not UTF-8.
     NotText,
+    /// Descendants were alive when it had ended, and [`Leak::Fail`](crate::contain::Leak::Fail) was asked for.
+    Leaked,
 }
+
+/// Survivors that an error names at most.
+const NAMED: usize = 5;
 
 /// Lines of standard error that an error shows at most.
 const ERROR_LINES: usize = 10;
@@ -52,6 +58,10 @@ impl RunError {
         Self(Box::new(Failure::NotText(report)))
     }
 
+    pub(crate) fn leaked(report: Report) -> Self {
+        Self(Box::new(Failure::Leaked(report)))
+    }
+
     /// What it is.
     #[must_use]
     pub fn kind(&self) -> RunErrorKind {
@@ -61,6 +71,7 @@ impl RunError {
             Failure::Unsuccessful(_) => RunErrorKind::Unsuccessful,
             Failure::Truncated(_) => RunErrorKind::Truncated,
             Failure::NotText(_) => RunErrorKind::NotText,
+            Failure::Leaked(_) => RunErrorKind::Leaked,
         }
     }
 
@@ -68,9 +79,10 @@ impl RunError {
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         match &*self.0 {
-            Failure::Unsuccessful(report) | Failure::Truncated(report) | Failure::NotText(report) => {
-                Some(report)
-            }
+            Failure::Unsuccessful(report)
+            | Failure::Truncated(report)
+            | Failure::NotText(report)
+            | Failure::Leaked(report) => Some(report),
             _ => None,
         }
     }
@@ -79,9 +91,10 @@ impl RunError {
     #[must_use]
     pub fn into_report(self) -> Option<Report> {
         match *self.0 {
-            Failure::Unsuccessful(report) | Failure::Truncated(report) | Failure::NotText(report) => {
-                Some(report)
-            }
+            Failure::Unsuccessful(report)
+            | Failure::Truncated(report)
+            | Failure::NotText(report)
+            | Failure::Leaked(report) => Some(report),
             _ => None,
         }
     }
@@ -107,6 +120,7 @@ impl RunError {
             },
             Failure::Truncated(_) => io::ErrorKind::FileTooLarge,
             Failure::NotText(_) => io::ErrorKind::InvalidData,
+            Failure::Leaked(_) => io::ErrorKind::Other,
         }
     }
 }
@@ -143,6 +157,12 @@ impl fmt::Display for RunError {
             Failure::NotText(report) => {
                 write!(f, "the output of {:?} is not UTF-8; Command::output gives its bytes", report.name())
             }
+            Failure::Leaked(report) => {
+                let alive = report.survivors();
+                write!(f, "{:?} left {} processes behind:", report.name(), alive.len())?;
+                alive.iter().take(NAMED).try_for_each(|one| write!(f, " {} ({})", one.command, one.pid))?;
+                f.write_str(if alive.len() > NAMED { " ..." } else { "" })
+            }
         }
     }
 }
@@ -171,9 +191,10 @@ impl fmt::Debug for RunError {
         match &*self.0 {
             Failure::Spawn(error) => debug.field("source", error),
             Failure::Wait(error) => debug.field("source", error),
-            Failure::Unsuccessful(report) | Failure::Truncated(report) | Failure::NotText(report) => {
-                debug.field("report", report)
-            }
+            Failure::Unsuccessful(report)
+            | Failure::Truncated(report)
+            | Failure::NotText(report)
+            | Failure::Leaked(report) => debug.field("report", report),
         };
         debug.finish()
     }

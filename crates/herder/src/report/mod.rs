@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 pub use herder_sys::Usage;
 
+use crate::contain::{Leak, Strength};
 use crate::output::{StreamReport, render_lossy};
 use crate::terminate::Attempt;
 
@@ -55,6 +56,27 @@ pub(crate) struct Details {
     pub(crate) started: SystemTime,
     pub(crate) elapsed: Duration,
     pub(crate) drained: Duration,
+    pub(crate) leak: Leak,
+    pub(crate) strength: Strength,
+    pub(crate) left: Leftovers,
+}
+
+/// What the child left behind.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Leftovers {
+    pub(crate) survivors: Vec<Survivor>,
+    /// Whether nobody was left at the end; `None` if nobody looked, or nobody can.
+    pub(crate) empty: Option<bool>,
+}
+
+/// A descendant that was alive when the child had ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Survivor {
+    /// Its process id, then.
+    pub pid: u32,
+    /// Its name, 15 bytes at most (`/proc/PID/comm`); its arguments may be secrets.
+    pub command: String,
 }
 
 /// Why a run ended.
@@ -92,6 +114,28 @@ impl Report {
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.details.cause
+    }
+
+    /// Who was alive when the child had ended and [`Command::leak_grace`](crate::Command::leak_grace) was over. What
+    /// became of them is up to [`Command::leak`](crate::Command::leak).
+    ///
+    /// Empty too where they can't be seen: with a [`strength`](Self::strength) of a process group or less.
+    #[must_use]
+    pub fn survivors(&self) -> &[Survivor] {
+        &self.details.left.survivors
+    }
+
+    /// Whether it is proved that nothing is left of the child and its descendants; `None` where that can't be told,
+    /// or nobody looked.
+    #[must_use]
+    pub fn scope_empty(&self) -> Option<bool> {
+        self.details.left.empty
+    }
+
+    /// How much of what the child started was in our hand.
+    #[must_use]
+    pub fn strength(&self) -> Strength {
+        self.details.strength
     }
 
     /// Whether the program ended by itself with code 0.
@@ -168,7 +212,13 @@ impl Report {
     /// [`RunError`] of kind [`Unsuccessful`](RunErrorKind::Unsuccessful); its text ends with the last lines of
     /// standard error.
     pub fn checked(self) -> Result<Self, RunError> {
-        if self.success() { Ok(self) } else { Err(RunError::unsuccessful(self)) }
+        if !self.success() {
+            return Err(RunError::unsuccessful(self));
+        }
+        if self.details.leak == Leak::Fail && !self.survivors().is_empty() {
+            return Err(RunError::leaked(self));
+        }
+        Ok(self)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::terminate::{Termination, drive};
 
 mod clock;
 mod drain;
+mod leftovers;
 
 use clock::{Clock, Limit};
 use drain::{Activity, Drain};
@@ -252,6 +253,7 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
         (limit, exited_at)
     };
 
+    let left = leftovers::end(&shared, &settings, cause.is_some()).await;
     let exit = shared.wait().await?;
     if let Some(Err(failure)) = child.launch.as_ref().and_then(herder_sys::Launch::outcome) {
         return Ok(Err(failure));
@@ -272,6 +274,9 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
         started: child.started.at,
         elapsed: exited_at.saturating_duration_since(child.started.instant),
         drained,
+        leak: settings.leak,
+        strength: shared.reach.strength,
+        left,
     };
     drop(record);
     tracing::debug!(name = &*details.name, pid = details.pid, cause = %details.cause, "ended");
@@ -329,7 +334,7 @@ async fn until_exit(
     work: &mut Work<'_, impl Future<Output = ()>>,
 ) -> Result<Option<Limit>, RunError> {
     let mut exited = std::pin::pin!(shared.exited());
-    let mut limit = None;
+    let (mut limit, mut gone) = (None, false);
     let hurry = Notify::new();
     let mut ladder = std::pin::pin!(drive(
         policy,
@@ -349,7 +354,16 @@ async fn until_exit(
         let deadline = clock.next(activity.last());
         tokio::select! {
             biased;
-            exit = &mut exited => return exit.map(|()| limit).map_err(Into::into),
+            exit = &mut exited, if !gone => {
+                exit?;
+                if limit.is_none() && !shared.is_walked() {
+                    return Ok(None);
+                }
+                gone = true;
+            }
+            // It is being ended, and that is over when nobody is left.
+            () = shared.reach.hold.emptied(|| shared.record().killed), if gone => return Ok(limit),
+            () = shared.walks_over(), if gone && limit.is_none() => return Ok(None),
             () = work.advance(), if !work.done => {}
             () = &mut ladder, if limit.is_some() => {}
             () = sleep_until(deadline), if limit.is_none() && deadline.is_some() => {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use herder::contain::Leak;
 use herder::{Command, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -151,7 +152,11 @@ fn survivors_are_killed_at_the_end_of_the_child_unless_they_are_kept() {
     run(async {
         for keep in [false, true] {
             let mut command = fixture(&["spawn:mark:up,eof-wait,mark:bye", "exit:3"]);
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).keep_survivors(keep);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).leak(if keep {
+                Leak::Ignore
+            } else {
+                Leak::Kill
+            });
             let mut child = command.spawn().unwrap();
             let (stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
             assert_eq!(line(&mut stdout).await, "up");

@@ -123,7 +123,7 @@ fn a_stopped_child_has_not_ended() {
 fn exit_and_end_of_output_are_two_things() {
     run(async {
         let mut command = fixture(&["spawn:sleep:200ms,print:late", "exit:5"]);
-        command.stdout(Stdio::piped()).keep_survivors(true);
+        command.stdout(Stdio::piped()).leak(herder::contain::Leak::Ignore);
         let mut child = command.spawn().unwrap();
         assert_eq!(child.wait().await.unwrap().code(), Some(5));
         let mut text = String::new();

@@ -1,0 +1,45 @@
+//! The scope that the children of a herd share.
+
+use std::io;
+
+use herder_sys::{Group, Scope};
+
+use super::{Choice, Containment, Hold, Refusal, Strength, Wish, choose_here};
+
+/// One scope for many children, or none, where the host has nothing better than process groups.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    pub(crate) hold: Hold,
+    contained: bool,
+    pub(crate) strength: Strength,
+    pub(crate) refusals: Vec<Refusal>,
+}
+
+impl Fold {
+    /// The strongest that is asked for and can be had.
+    ///
+    /// # Errors
+    ///
+    /// What was asked for by name can't be had, or no scope can be made.
+    pub(crate) fn new(containment: Containment) -> io::Result<Self> {
+        let wish =
+            Wish { containment, group: Group::Inherit, terminal: false, dies_with_owner: true, forks: false };
+        let unsupported = |refusal: Refusal| io::Error::new(io::ErrorKind::Unsupported, refusal.to_string());
+        let Choice { mechanism, strength, refusals, .. } = choose_here(wish).map_err(unsupported)?;
+        let scope = mechanism.map(Scope::new).transpose()?;
+        Ok(Self { contained: scope.is_some(), hold: Hold::new(scope), strength, refusals })
+    }
+
+    /// The scope for one more child; `None` if there is none here.
+    ///
+    /// # Errors
+    ///
+    /// It was ended.
+    pub(crate) fn scope(&self) -> io::Result<Option<Scope>> {
+        let scope = self.hold.scope();
+        if self.contained && scope.is_none() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "it was ended"));
+        }
+        Ok(scope)
+    }
+}

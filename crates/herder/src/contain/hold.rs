@@ -1,0 +1,121 @@
+//! What a child, or a herd, holds of its scope.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use herder_sys::{Member, Scope, Signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
+
+/// A scope, until it is let go or ended.
+#[derive(Debug)]
+pub(crate) struct Hold(Mutex<Option<Scope>>);
+
+impl Hold {
+    pub(crate) fn new(scope: Option<Scope>) -> Self {
+        Self(Mutex::new(scope))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Scope>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The scope, if there is one and it was not let go.
+    pub(crate) fn scope(&self) -> Option<Scope> {
+        self.lock().clone()
+    }
+
+    /// Sends `signal` to all members; `None` if there is no scope.
+    pub(crate) fn signal(&self, signal: Signal) -> Option<io::Result<()>> {
+        Some(self.scope()?.signal(signal))
+    }
+
+    /// One round of killing; `None` if there is no scope.
+    pub(crate) fn kill(&self) -> Option<io::Result<()>> {
+        Some(self.scope()?.kill())
+    }
+
+    /// Whether nobody is in it. No scope has nobody; what can't be told is taken for somebody.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.scope().is_none_or(|scope| scope.is_empty().unwrap_or(false))
+    }
+
+    /// Who is in it, as far as can be told.
+    pub(crate) fn members(&self) -> Vec<Member> {
+        self.scope().and_then(|scope| scope.members().ok()).unwrap_or_default()
+    }
+
+    /// Lets go: what is in it lives on, and ends with our program.
+    pub(crate) fn release(&self) {
+        if let Some(scope) = self.lock().take() {
+            scope.release();
+        }
+    }
+
+    /// Ends it: what is in it is killed now, and until nothing is left, behind our back.
+    pub(crate) fn end(&self) {
+        if let Some(scope) = self.lock().take() {
+            scope.end();
+        }
+    }
+
+    /// Waits until nobody is in it; kills again from time to time once `killed` says so.
+    pub(crate) async fn emptied(&self, killed: impl Fn() -> bool) {
+        let Some(scope) = self.scope() else { return };
+        let mut watch = Watch::new(&scope);
+        let mut pause = SHORTEST;
+        while !scope.is_empty().unwrap_or(false) {
+            if killed() {
+                // What can't be killed now is tried again.
+                drop(scope.kill());
+            }
+            watch.changed(pause).await;
+            pause = (pause * 2).min(LONGEST);
+        }
+    }
+
+    /// Kills, in rounds, until nobody is in it, or the time is over. Whether nobody is.
+    pub(crate) async fn kill_until_empty(&self, limit: Duration) -> bool {
+        tokio::time::timeout(limit, self.emptied(|| true)).await.is_ok()
+    }
+}
+
+/// Between two looks where nothing tells of changes; and at most, as what tells may be late for a zombie.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(100);
+
+/// What tells that a scope may have become empty.
+struct Watch(Option<AsyncFd<Changes>>);
+
+struct Changes(Scope);
+
+impl AsRawFd for Changes {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.changes().map_or(-1, |fd| fd.as_fd().as_raw_fd())
+    }
+}
+
+impl Watch {
+    fn new(scope: &Scope) -> Self {
+        let can = Handle::try_current().is_ok() && scope.changes().is_some();
+        // Refused if somebody else waits for it in this runtime: then it is looked at from time to time.
+        let interest = Interest::PRIORITY;
+        #[expect(deprecated, reason = "the safe form: the scope owns its descriptor, which never changes")]
+        let register = || AsyncFd::with_interest(Changes(scope.clone()), interest).ok();
+        Self(can.then(register).flatten())
+    }
+
+    /// Waits for news, `pause` at most.
+    async fn changed(&mut self, pause: Duration) {
+        let Some(fd) = &self.0 else { return tokio::time::sleep(pause).await };
+        let news = async {
+            if let Ok(mut ready) = fd.ready(Interest::PRIORITY).await {
+                ready.clear_ready();
+            }
+        };
+        drop(tokio::time::timeout(pause.max(LONGEST), news).await);
+    }
+}

@@ -1,0 +1,276 @@
+//! How far the hand over a child reaches: what is asked for, what this host can do, and what is in force.
+
+use std::fmt;
+
+use herder_sys::{Group, Mechanism};
+
+mod fold;
+mod hold;
+
+pub(crate) use fold::Fold;
+pub(crate) use hold::Hold;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Containment {
+    /// The strongest that this host can do; [`Strength`] tells which that is, and
+    /// [`Child::refusals`](crate::Child::refusals) why it is no stronger one.
+    ///
+    /// A process group of its own comes on top, unless the child is to use our terminal: one that inherits the
+    /// terminal as its standard input, while we are in the foreground, stays in our group, as the terminal stops
+    /// readers of any other (and Ctrl-C and Ctrl-Z reach it as they reach us).
+    #[default]
+    Auto,
+    /// A control group (cgroup v2) of its own, or no child at all. Nothing leaves it by `setsid` or double forks.
+    Cgroup,
+    /// Below our helper process, the keeper, or no child at all. Nothing leaves it by `setsid` or double forks.
+    Keeper,
+    /// A process group of its own, always, and nothing more.
+    Group,
+    /// Nothing: signals and kills reach the child alone.
+    None,
+}
+
+impl Containment {
+    /// What is left to do for a child that is born into the scope of a herd.
+    pub(crate) fn in_herd(self) -> Self {
+        match self {
+            Self::None => Self::None,
+            _ => Self::Group,
+        }
+    }
+}
+
+/// What is in force: how much of what a child starts is reached by signals, kills and drops. Stronger is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Strength {
+    /// The child alone.
+    Child,
+    /// The child and all its descendants but those that left its process group (setpgid(2), setsid(2)).
+    Group,
+    /// The child and all its descendants, found by our keeper: verified, but by searching.
+    Keeper,
+    /// The child and all its descendants, by the kernel's own account. (Root can move a process out.)
+    Cgroup,
+}
+
+impl fmt::Display for Strength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Child => "child alone",
+            Self::Group => "process group",
+            Self::Keeper => "keeper",
+            Self::Cgroup => "cgroup",
+        })
+    }
+}
+
+/// What happens to descendants that are alive when a child has ended by itself.
+///
+/// They are seen, and named in the report, where the [`Strength`] is more than that of a process group. With a process
+/// group they are killed or left alone unseen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Leak {
+    /// They are killed.
+    #[default]
+    Kill,
+    /// They are killed, and [`Report::checked`](crate::Report::checked) makes an error of them.
+    Fail,
+    /// They live on, and the report names them. They still end with our program.
+    Report,
+    /// They live on, and nobody looks. They still end with our program.
+    Ignore,
+}
+
+impl Leak {
+    /// Whether they are killed.
+    pub(crate) fn kills(self) -> bool {
+        matches!(self, Self::Kill | Self::Fail)
+    }
+}
+
+/// Why something stronger than what is in force can't be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// What can't be had.
+    pub strength: Strength,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.strength, self.reason)
+    }
+}
+
+/// What this host can enforce, strongest first: `Ok`, or why not.
+///
+/// Found out once, by trying, and kept. It may block for some milliseconds the first time.
+#[must_use]
+pub fn host() -> Vec<(Strength, Result<(), Refusal>)> {
+    let asked = MECHANISMS.map(|(mechanism, strength)| (strength, can(mechanism, strength)));
+    asked.into_iter().chain([(Strength::Group, Ok(())), (Strength::Child, Ok(()))]).collect()
+}
+
+const MECHANISMS: [(Mechanism, Strength); 2] =
+    [(Mechanism::Cgroup, Strength::Cgroup), (Mechanism::Keeper, Strength::Keeper)];
+
+fn can(mechanism: Mechanism, strength: Strength) -> Result<(), Refusal> {
+    herder_sys::mechanism(mechanism).map_err(|refusal| Refusal { strength, reason: refusal.to_string() })
+}
+
+/// What a command says that matters here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish {
+    pub(crate) containment: Containment,
+    /// What the command says about groups itself.
+    pub(crate) group: Group,
+    /// The child is to use our terminal.
+    pub(crate) terminal: bool,
+    pub(crate) dies_with_owner: bool,
+    /// Code of the caller's runs before the program, which takes a fork.
+    pub(crate) forks: bool,
+}
+
+/// What a child is born into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) group: Group,
+    pub(crate) mechanism: Option<Mechanism>,
+    pub(crate) strength: Strength,
+    pub(crate) refusals: Vec<Refusal>,
+}
+
+/// Chooses the strongest that is asked for and can be had; an error if what was asked for by name can't be.
+pub(crate) fn choose(
+    wish: Wish,
+    can: impl Fn(Mechanism, Strength) -> Result<(), Refusal>,
+) -> Result<Choice, Refusal> {
+    let own_group = match (wish.group, wish.containment) {
+        (Group::Inherit, Containment::None) => Group::Inherit,
+        (Group::Inherit, Containment::Group) => Group::New,
+        (Group::Inherit, _) if !wish.terminal => Group::New,
+        (group, _) => group,
+    };
+    let fits = |mechanism, strength| {
+        let no = |reason: &str| Err(Refusal { strength, reason: reason.into() });
+        if !wish.dies_with_owner {
+            return no("it ends with our program, and the child shall not");
+        }
+        if wish.forks {
+            return no("code that runs before the program takes a fork, which can't put a child into it");
+        }
+        can(mechanism, strength)
+    };
+    let mut choice =
+        Choice { group: own_group, mechanism: None, strength: Strength::Child, refusals: vec![] };
+    // A group that was there before the child is not ours to kill.
+    if matches!(own_group, Group::New | Group::NewSession) {
+        choice.strength = Strength::Group;
+    }
+    for (mechanism, strength) in MECHANISMS {
+        let by_name = match (wish.containment, mechanism) {
+            (Containment::Auto, _) => false,
+            (Containment::Cgroup, Mechanism::Cgroup) | (Containment::Keeper, Mechanism::Keeper) => true,
+            _ => continue,
+        };
+        match fits(mechanism, strength) {
+            Ok(()) => {
+                (choice.mechanism, choice.strength) = (Some(mechanism), strength);
+                break;
+            }
+            Err(refusal) if by_name => return Err(refusal),
+            Err(refusal) => choice.refusals.push(refusal),
+        }
+    }
+    Ok(choice)
+}
+
+/// The choice for a command on this host.
+pub(crate) fn choose_here(wish: Wish) -> Result<Choice, Refusal> {
+    choose(wish, can)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(containment: Containment) -> Wish {
+        Wish { containment, group: Group::Inherit, terminal: false, dies_with_owner: true, forks: false }
+    }
+
+    fn all(_: Mechanism, _: Strength) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn nothing(_: Mechanism, strength: Strength) -> Result<(), Refusal> {
+        Err(Refusal { strength, reason: "no".into() })
+    }
+
+    fn only(which: Mechanism) -> impl Fn(Mechanism, Strength) -> Result<(), Refusal> {
+        move |mechanism, strength| if mechanism == which { Ok(()) } else { nothing(mechanism, strength) }
+    }
+
+    fn chosen(
+        wish: Wish,
+        can: impl Fn(Mechanism, Strength) -> Result<(), Refusal>,
+    ) -> (Group, Strength, usize) {
+        let choice = choose(wish, can).unwrap();
+        (choice.group, choice.strength, choice.refusals.len())
+    }
+
+    #[test]
+    fn the_strongest_that_the_host_can_do() {
+        let auto = wish(Containment::Auto);
+        assert_eq!(chosen(auto, all), (Group::New, Strength::Cgroup, 0));
+        assert_eq!(chosen(auto, only(Mechanism::Keeper)), (Group::New, Strength::Keeper, 1));
+        assert_eq!(chosen(auto, nothing), (Group::New, Strength::Group, 2));
+    }
+
+    #[test]
+    fn what_is_asked_for_by_name_comes_or_is_an_error() {
+        assert_eq!(chosen(wish(Containment::Keeper), all), (Group::New, Strength::Keeper, 0));
+        assert_eq!(choose(wish(Containment::Keeper), nothing).unwrap_err().strength, Strength::Keeper);
+        let only_keeper = only(Mechanism::Keeper);
+        assert_eq!(choose(wish(Containment::Cgroup), only_keeper).unwrap_err().strength, Strength::Cgroup);
+        assert_eq!(chosen(wish(Containment::Group), all), (Group::New, Strength::Group, 0));
+        assert_eq!(chosen(wish(Containment::None), all), (Group::Inherit, Strength::Child, 0));
+    }
+
+    #[test]
+    fn the_terminal_keeps_its_reader_in_our_group() {
+        let terminal = |containment| Wish { terminal: true, ..wish(containment) };
+        assert_eq!(chosen(terminal(Containment::Auto), all), (Group::Inherit, Strength::Cgroup, 0));
+        assert_eq!(chosen(terminal(Containment::Auto), nothing), (Group::Inherit, Strength::Child, 2));
+        assert_eq!(chosen(terminal(Containment::Group), all), (Group::New, Strength::Group, 0));
+    }
+
+    #[test]
+    fn what_the_command_says_of_groups_wins_and_a_foreign_group_is_not_ours() {
+        let group = |group| Wish { group, terminal: true, ..wish(Containment::None) };
+        assert_eq!(chosen(group(Group::NewSession), all), (Group::NewSession, Strength::Group, 0));
+        assert_eq!(chosen(group(Group::Join(7)), all), (Group::Join(7), Strength::Child, 0));
+    }
+
+    #[test]
+    fn a_scope_is_not_for_those_that_outlive_us_or_that_fork() {
+        for odd in [
+            Wish { dies_with_owner: false, ..wish(Containment::Auto) },
+            Wish { forks: true, ..wish(Containment::Auto) },
+        ] {
+            assert_eq!(chosen(odd, all), (Group::New, Strength::Group, 2));
+            assert!(choose(Wish { containment: Containment::Cgroup, ..odd }, all).is_err());
+        }
+    }
+
+    #[test]
+    fn stronger_is_greater() {
+        assert!(Strength::Cgroup > Strength::Keeper && Strength::Keeper > Strength::Group);
+        assert!(Strength::Group > Strength::Child);
+    }
+}

@@ -1,0 +1,345 @@
+//! One scope for many children.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use herder_sys::{Member, ScopeStats};
+
+use herder_sys::Signal;
+use tokio::sync::Notify;
+
+use crate::child::{Child, ChildHandle};
+use crate::command::Command;
+use crate::contain::{Containment, Fold, Refusal, Strength};
+use crate::error::{SignalError, SpawnError};
+use crate::terminate::{Attempt, Step, Termination, drive};
+
+/// Children that are signalled, suspended, counted and ended together, with everything that they start.
+///
+/// Dropped, it ends all of them at once, without waiting. Where this host can do better than process groups
+/// ([`strength`](Self::strength)), nothing leaves it: what a member starts is a member, sessions and double forks
+/// included, and what has ended is proved to be gone.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use herder::{Command, Herd, Termination};
+///
+/// let herd = Herd::new("workers")?;
+/// let mut first = herd.spawn(Command::new("sleep").arg("60"))?;
+/// let second = herd.spawn(Command::new("sleep").arg("60"))?;
+/// assert_eq!(herd.children().len(), 2);
+/// herd.terminate(&Termination::default()).await?;
+/// assert!(!first.wait().await?.success());
+/// # drop(second); Ok(()) }
+/// ```
+pub struct Herd {
+    name: Arc<str>,
+    fold: Arc<Fold>,
+    /// Those that were alive when somebody last looked.
+    children: Mutex<Vec<ChildHandle>>,
+}
+
+impl Herd {
+    /// An empty herd, held by the strongest means of this host. The name is for errors and traces.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError`] of kind [`Containment`](crate::error::SpawnErrorKind::Containment): nothing to hold it with can
+    /// be made.
+    pub fn new(name: impl Into<String>) -> Result<Self, SpawnError> {
+        Self::contained(name, Containment::Auto)
+    }
+
+    /// An empty herd that is held as asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); also if what is asked for by name can't be had.
+    pub fn contained(name: impl Into<String>, containment: Containment) -> Result<Self, SpawnError> {
+        let name: Arc<str> = name.into().into();
+        let fold = Fold::new(containment).map_err(|error| SpawnError::of_scope(&name, error))?;
+        Ok(Self { name, fold: Arc::new(fold), children: Mutex::default() })
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How much of what its children start is in our hand.
+    #[must_use]
+    pub fn strength(&self) -> Strength {
+        self.fold.strength
+    }
+
+    /// Why [`strength`](Self::strength) is no greater.
+    #[must_use]
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.fold.refusals
+    }
+
+    /// Starts a child as a member. It is a [`Child`] like any other: dropping it ends it, and its process group, alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Command::spawn`]; also if the herd is suspended, at its limit of processes, or was killed.
+    pub fn spawn(&self, command: &Command) -> Result<Child, SpawnError> {
+        let child = self.member(command).spawn()?;
+        self.add(&child);
+        Ok(child)
+    }
+
+    /// As [`spawn`](Self::spawn), without a sleeping thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Command::spawn_async`].
+    pub async fn spawn_async(&self, command: &Command) -> Result<Child, SpawnError> {
+        let child = self.member(command).spawn_async().await?;
+        self.add(&child);
+        Ok(child)
+    }
+
+    /// The command, to be run as a member: for [`Command::output`], [`Command::run`] and the others.
+    ///
+    /// Such a child is not among the [`children`](Self::children), but all else holds for it.
+    #[must_use]
+    pub fn member(&self, command: &Command) -> Command {
+        let mut command = command.clone();
+        command.fold = Some(Arc::clone(&self.fold));
+        command
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<ChildHandle>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, child: &Child) {
+        let mut children = self.lock();
+        // Those that are gone are forgotten now and then: each spawn pays for a fixed number of others.
+        if children.len() == children.capacity() {
+            children.retain(|child| child.id().is_some());
+        }
+        children.push(child.handle());
+    }
+
+    /// Takes in a child that was started elsewhere, with what it starts from now on. What it has started before stays
+    /// where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`SignalError`] if it has ended, or this herd is held by nothing that takes a process in later: a process group
+    /// does not, and neither does the keeper.
+    pub fn adopt(&self, child: &Child) -> Result<(), SignalError> {
+        let failed =
+            |error| SignalError::new(&self.name, format_args!("adopt {:?} into", child.name()), error);
+        let unsupported = || io::Error::new(io::ErrorKind::Unsupported, "it is held by process groups only");
+        let scope = self.fold.scope().and_then(|scope| scope.ok_or_else(unsupported));
+        scope.and_then(|scope| scope.adopt(&child.process)).map_err(failed)?;
+        self.add(child);
+        Ok(())
+    }
+
+    /// The children that were spawned into it, or adopted, and have not been reaped.
+    #[must_use]
+    pub fn children(&self) -> Vec<ChildHandle> {
+        let mut children = self.lock();
+        children.retain(|child| child.id().is_some());
+        children.clone()
+    }
+
+    /// Every process in it, descendants included, where they can be seen; else its children.
+    ///
+    /// # Errors
+    ///
+    /// [`SignalError`] if the system does not tell.
+    pub fn members(&self) -> Result<Vec<Member>, SignalError> {
+        match self.fold.hold.scope() {
+            Some(scope) => scope.members().map_err(|error| SignalError::new(&self.name, "list", error)),
+            None => {
+                let member = |child: &ChildHandle| {
+                    let pid = i32::try_from(child.id()?).ok()?;
+                    Some(Member::new(pid, child.name()))
+                };
+                Ok(self.children().iter().filter_map(member).collect())
+            }
+        }
+    }
+
+    /// What it uses and has used; `None` where this host keeps no account of it.
+    #[must_use]
+    pub fn stats(&self) -> Option<ScopeStats> {
+        self.fold.hold.scope()?.stats().ok()
+    }
+
+    /// Sends a signal to every process in it.
+    ///
+    /// # Errors
+    ///
+    /// [`SignalError`] if one can't be sent: the others have got theirs.
+    pub fn signal(&self, signal: Signal) -> Result<(), SignalError> {
+        self.send(signal)
+            .map_err(|error| SignalError::new(&self.name, format_args!("send {signal} to"), error))
+    }
+
+    fn send(&self, signal: Signal) -> io::Result<()> {
+        if let Some(result) = self.fold.hold.signal(signal) {
+            return result;
+        }
+        let failed = |child: &ChildHandle| child.signal(signal).err();
+        self.children().iter().filter_map(failed).last().map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Stops every process in it from running, until [`resume`](Self::resume). A spawn into it is refused meanwhile.
+    ///
+    /// With process groups only, SIGSTOP is sent to the groups.
+    ///
+    /// # Errors
+    ///
+    /// [`SignalError`] if that can't be done.
+    pub fn suspend(&self) -> Result<(), SignalError> {
+        self.freeze(true, Signal::STOP, "suspend")
+    }
+
+    /// Lets every process in it run again.
+    ///
+    /// # Errors
+    ///
+    /// [`SignalError`] if that can't be done.
+    pub fn resume(&self) -> Result<(), SignalError> {
+        self.freeze(false, Signal::CONT, "resume")
+    }
+
+    fn freeze(&self, frozen: bool, signal: Signal, verb: &str) -> Result<(), SignalError> {
+        let result = match self.fold.hold.scope() {
+            Some(scope) => scope.set_frozen(frozen),
+            None => self.send(signal),
+        };
+        result.map_err(|error| SignalError::new(&self.name, verb, error))
+    }
+
+    /// Kills every process in it, now, and does not wait. Spawns go on to work.
+    ///
+    /// # Errors
+    ///
+    /// [`SignalError`] if one can't be killed.
+    pub fn start_kill(&self) -> Result<(), SignalError> {
+        self.kill_once().map_err(|error| SignalError::new(&self.name, "kill", error))
+    }
+
+    fn kill_once(&self) -> io::Result<()> {
+        let scope = self.fold.hold.kill().unwrap_or(Ok(()));
+        let failed = |child: &ChildHandle| child.start_kill().err();
+        let children = self.children().iter().filter_map(failed).last();
+        scope.and(children.map_or(Ok(()), |error| Err(error.into())))
+    }
+
+    /// Kills every process in it, again and again, until nobody is left.
+    ///
+    /// # Errors
+    ///
+    /// As [`start_kill`](Self::start_kill).
+    ///
+    /// # Cancel safety
+    ///
+    /// The kill is sent at the first poll; cancelling takes nothing back.
+    pub async fn kill(&self) -> Result<(), SignalError> {
+        self.start_kill()?;
+        self.fold.hold.emptied(|| true).await;
+        self.children_ended().await;
+        Ok(())
+    }
+
+    /// Waits until nobody is in it. What is spawned meanwhile counts.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, nothing has happened.
+    pub async fn wait_empty(&self) {
+        self.fold.hold.emptied(|| false).await;
+        self.children_ended().await;
+    }
+
+    async fn children_ended(&self) {
+        for child in self.children() {
+            // Its end is all that counts here; who waits for it hears what went wrong.
+            drop(child.wait().await);
+        }
+    }
+
+    /// Asks every process in it to end, waits, and escalates as `policy` says, until nobody is left. Gives the steps
+    /// that were taken.
+    ///
+    /// # Errors
+    ///
+    /// None of a step: they stand in the answer. [`SignalError`] if it could not be emptied.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, no further step is taken.
+    pub async fn terminate(&self, policy: &Termination) -> Result<Vec<Attempt>, SignalError> {
+        self.terminate_or_hurry(policy, &Notify::new()).await
+    }
+
+    /// As [`terminate`](Self::terminate); each time `hurry` is notified, the next step is taken without further
+    /// waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`terminate`](Self::terminate).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`terminate`](Self::terminate).
+    pub async fn terminate_or_hurry(
+        &self,
+        policy: &Termination,
+        hurry: &Notify,
+    ) -> Result<Vec<Attempt>, SignalError> {
+        let (attempts, killed) = (Mutex::new(Vec::new()), AtomicBool::new(false));
+        let take = |step| match step {
+            Step::Signal(signal) => self.send(signal),
+            Step::Kill => {
+                killed.store(true, Ordering::Relaxed);
+                self.kill_once()
+            }
+            Step::CloseStdin => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, "a herd has no standard input"))
+            }
+        };
+        let ended = async {
+            self.fold.hold.emptied(|| killed.load(Ordering::Relaxed)).await;
+            self.children_ended().await;
+        };
+        let note = |attempt| attempts.lock().unwrap_or_else(PoisonError::into_inner).push(attempt);
+        drive(policy, ended, hurry, take, note).await;
+        Ok(attempts.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Herd {
+    fn drop(&mut self) {
+        if self.fold.hold.scope().is_none() {
+            // Each group by itself; the handles' errors have nobody to hear them.
+            self.lock().iter().for_each(|child| drop(child.start_kill()));
+        }
+        self.fold.hold.end();
+    }
+}
+
+impl fmt::Debug for Herd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Herd")
+            .field("name", &self.name)
+            .field("strength", &self.strength())
+            .field("children", &self.children().len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,32 @@
+//! What a child leaves behind: seen, named, and ended or let go.
+
+use std::time::Duration;
+
+use crate::child::{Settings, Shared};
+use crate::contain::Leak;
+use crate::report::{Leftovers, Survivor};
+
+/// How long a scope may take to be empty after it was killed: far more than the kernel needs, but a process that waits
+/// for a disk that does not answer can't be killed.
+const TEARDOWN: Duration = Duration::from_secs(5);
+
+/// After the child has exited and its output was read. `ended`: we ended it.
+pub(super) async fn end(shared: &Shared, settings: &Settings, ended: bool) -> Leftovers {
+    let hold = &shared.reach.hold;
+    if hold.scope().is_none() || (settings.leak == Leak::Ignore && !ended) {
+        return Leftovers::default();
+    }
+    if !hold.is_empty() && !ended && !settings.leak_grace.is_zero() {
+        // Not in time: what is left is looked at below.
+        drop(tokio::time::timeout(settings.leak_grace, hold.emptied(|| false)).await);
+    }
+    let found = if hold.is_empty() { Vec::new() } else { hold.members() };
+    let survivors = found
+        .into_iter()
+        .filter(|member| member.pid != shared.process.pid())
+        .map(|member| Survivor { pid: member.pid.unsigned_abs(), command: member.command })
+        .collect();
+    let kills = ended || settings.leak.kills();
+    let empty = if kills { hold.kill_until_empty(TEARDOWN).await } else { hold.is_empty() };
+    Leftovers { survivors, empty: Some(empty) }
+}
