@@ -9,13 +9,16 @@
 //! - [`Spawned`] is the [`Process`] (observe, reap, signal) and its [`Launch`] (did the `execve` succeed?).
 //! - Dropping a [`Process`] that was not reaped ends it and hands it to the process-wide reaper, which needs no
 //!   runtime.
+//! - A [`Scope`] holds children and all that they start together, so that they are ended together;
+//!   [`mechanism`] says whether this host can do that.
 //! - [`facts`] says what this host can do.
 //!
 //! # Forcing fallbacks
 //!
 //! The environment variable `HERDER_DISABLE`, read once, turns mechanisms off that misbehave on a host, and is
 //! how the tests force every rung: a comma-separated list of `clone3`, `clone_pidfd`, `pidfd`, `shared_memory`,
-//! `close_range`.
+//! `close_range`, `cgroup` (no scopes of that kind), `cgroup_kill` (processes are frozen and killed one by one, as on
+//! Linux before 5.14).
 
 mod signal;
 mod types;
@@ -30,8 +33,9 @@ compile_error!("herder-sys has a backend for Linux only, so far");
 
 pub use signal::{ParseSignalError, Signal};
 pub use sys::{
-    Launch, PreExec, Process, ProcessHandle, environment, facts, foreground_terminal, is_permanent_thread,
-    pipe, set_nonblocking, spawn, spawn_on_thread, stack_limit,
+    Launch, Limit, Mechanism, Member, PreExec, Process, ProcessHandle, Refusal, Scope, ScopeStats,
+    environment, facts, foreground_terminal, is_permanent_thread, mechanism, pipe, set_nonblocking, spawn,
+    spawn_on_thread, stack_limit, tidy_scopes,
 };
 pub use types::{
     Exit, Facts, FdSource, Group, LaunchError, Pipe, Resource, SpawnRequest, SpawnStep, Spawned, Strings,

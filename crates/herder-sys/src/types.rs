@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
-use crate::{Launch, PreExec, Process, Signal};
+use crate::{Launch, PreExec, Process, Scope, Signal};
 
 /// A list of NUL-terminated strings in one buffer, as `execve` wants them.
 ///
@@ -198,8 +198,8 @@ pub struct SpawnRequest {
     pub pre_exec: Vec<PreExec>,
     /// Whether [`Launch::latch`] shall give a descriptor that becomes readable when the `execve` is over.
     pub latch: bool,
-    /// The directory of the cgroup v2 to be born in (`CLONE_INTO_CGROUP`).
-    pub cgroup: Option<Arc<OwnedFd>>,
+    /// The scope to be born in. What was asked for is done or refused, never left out.
+    pub scope: Option<Scope>,
 }
 
 impl SpawnRequest {
@@ -226,7 +226,7 @@ impl SpawnRequest {
             die_with_owner: None,
             pre_exec: Vec::new(),
             latch: false,
-            cgroup: None,
+            scope: None,
         }
     }
 }
@@ -320,11 +320,14 @@ pub enum SpawnStep {
     Exec,
     /// The child did not get to its `execve` in time: it is stopped or frozen.
     Stalled,
+    /// Making the process inside its scope: it is frozen (`EBUSY`), its limit of processes is reached (`EAGAIN`), it
+    /// was removed (`ENOENT`, `ENODEV`), or the host refuses it for this child (any other).
+    Scope,
 }
 
 impl SpawnStep {
     pub(crate) fn from_code(code: u32) -> Self {
-        const ALL: [SpawnStep; 18] = [
+        const ALL: [SpawnStep; 19] = [
             SpawnStep::Prepare,
             SpawnStep::Clone,
             SpawnStep::Signals,
@@ -343,6 +346,7 @@ impl SpawnStep {
             SpawnStep::PreExec,
             SpawnStep::Exec,
             SpawnStep::Stalled,
+            SpawnStep::Scope,
         ];
         ALL.into_iter().find(|step| *step as u32 == code).unwrap_or(Self::Exec)
     }

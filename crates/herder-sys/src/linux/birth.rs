@@ -41,7 +41,6 @@ pub(super) struct Born {
 /// `struct clone_args` of `<linux/sched.h>`, with the `cgroup` of Linux 5.7.
 #[repr(C)]
 #[derive(Default)]
-#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), expect(dead_code))]
 struct CloneArgs {
     flags: u64,
     pidfd: u64,
@@ -99,6 +98,26 @@ pub(super) unsafe fn clone3(birth: &Birth, entry: Entry, arg: *mut ()) -> Result
     // SAFETY: the arguments live through the call; the caller vouches for the rest.
     let result = unsafe { raw_clone3(&raw mut args, size, entry, arg) };
     born(result, pidfd)
+}
+
+/// clone3(2) with a copy of our memory, as fork(2), born into a cgroup: 0 in the child.
+///
+/// What the program has registered to run around a fork (pthread_atfork(3)) does not.
+///
+/// # Safety
+///
+/// As after a fork of a program with threads: async-signal-safe code only.
+pub(super) unsafe fn fork_into(cgroup: RawFd) -> Result<i32, Errno> {
+    let args = CloneArgs {
+        flags: CLONE_INTO_CGROUP,
+        exit_signal: libc::SIGCHLD as u64,
+        cgroup: cgroup as u64,
+        ..CloneArgs::default()
+    };
+    // SAFETY: the arguments live through the call. The child returns here on its own copy of the stack.
+    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+    let failure = || std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL);
+    if result < 0 { Err(failure()) } else { Ok(result as i32) }
 }
 
 /// clone(2) with our memory and its own stack, for kernels and sandboxes without clone3: no cgroup, and signal

@@ -1,7 +1,7 @@
 //! What this host can do, found out once by trying.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -31,9 +31,15 @@ pub fn facts() -> &'static Facts {
     }
 }
 
+/// Whether the user has turned a mechanism off.
+pub(super) fn is_disabled(name: &str) -> bool {
+    static DISABLED: OnceLock<String> = OnceLock::new();
+    let disabled = DISABLED.get_or_init(|| std::env::var("HERDER_DISABLE").unwrap_or_default());
+    disabled.split(',').any(|word| word.trim() == name)
+}
+
 fn find() -> io::Result<Facts> {
-    let disabled = std::env::var("HERDER_DISABLE").unwrap_or_default();
-    let allowed = |name: &str| !disabled.split(',').any(|word| word.trim() == name);
+    let allowed = |name: &str| !is_disabled(name);
     let pidfds = allowed("pidfd");
     let birth = if allowed("shared_memory") {
         try_births(allowed("clone3"), pidfds && allowed("clone_pidfd"))?
@@ -96,6 +102,20 @@ struct Trial {
 
 /// Whether the child shared our memory, and whether its pidfd was of use; `None` if it was refused.
 fn try_birth(clone3: bool, pidfd: bool) -> io::Result<Option<(bool, bool)>> {
+    match bear(clone3, pidfd, None) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_shortage(&error) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether a child can be born into a cgroup, by trying. It is gone when this returns.
+pub(super) fn try_birth_into(cgroup: RawFd) -> io::Result<()> {
+    bear(true, facts().clone_pidfd, Some(cgroup)).map(drop)
+}
+
+/// Makes the trial child and waits for its end. Gives whether it shared our memory, and whether its pidfd was of use.
+fn bear(clone3: bool, pidfd: bool, cgroup: Option<RawFd>) -> io::Result<(bool, bool)> {
     let stack = Stack::take()?;
     // Not in our frame: if the child can't be waited for, it keeps what it uses.
     let trial: &'static Trial = Box::leak(Box::default());
@@ -104,7 +124,7 @@ fn try_birth(clone3: bool, pidfd: bool) -> io::Result<Option<(bool, bool)>> {
         stack_size: stack.size(),
         clear_tid: trial.busy.as_ptr(),
         pidfd,
-        cgroup: None,
+        cgroup,
         share_files: false,
         exit_signal: 0,
     };
@@ -122,18 +142,15 @@ fn try_birth(clone3: bool, pidfd: bool) -> io::Result<Option<(bool, bool)>> {
         Ok(born) => {
             let pidfd = (born.pidfd >= 0).then(|| fd::own(born.pidfd));
             match wait_for(born.pid, pidfd.as_ref()) {
-                Ok(useful) => Ok(Some((trial.seen.load(Ordering::Acquire) == 1, useful))),
-                Err(_) => {
+                Ok(useful) => Ok((trial.seen.load(Ordering::Acquire) == 1, useful)),
+                Err(error) => {
                     // It may run still: its stack and `trial` stay.
                     stack.abandon();
-                    return Ok(None);
+                    return Err(error);
                 }
             }
         }
-        Err(errno) => {
-            let error = io::Error::from_raw_os_error(errno);
-            if is_shortage(&error) { Err(error) } else { Ok(None) }
-        }
+        Err(errno) => Err(io::Error::from_raw_os_error(errno)),
     };
     stack.recycle();
     result

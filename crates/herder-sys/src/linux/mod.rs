@@ -9,6 +9,8 @@
 //! | `syscall` | system calls without the C library |
 //! | `process` | observe, reap, signal |
 //! | `pidfd` | the system calls on pidfds |
+//! | `scope` | what holds processes together, whichever mechanism does it |
+//! | `cgroup` | scopes that are cgroups |
 //! | `reaper` | the thread that reaps what was dropped |
 //! | `thread` | the thread that starts children for threads that may end before them |
 //! | `facts` | what this host can do |
@@ -16,6 +18,7 @@
 //! | `fd` | pipes and descriptor flags |
 
 mod birth;
+mod cgroup;
 mod child;
 mod dumpable;
 mod environ;
@@ -26,6 +29,7 @@ mod pidfd;
 mod pre_exec;
 mod process;
 mod reaper;
+mod scope;
 mod spawn;
 mod stack;
 mod syscall;
@@ -37,6 +41,7 @@ pub use fd::{foreground_terminal, pipe, set_nonblocking, stack_limit};
 pub use launch::Launch;
 pub use pre_exec::PreExec;
 pub use process::{Process, ProcessHandle};
+pub use scope::{Limit, Mechanism, Member, Refusal, Scope, ScopeStats, mechanism, tidy_scopes};
 pub use spawn::spawn;
 pub use thread::{is_permanent_thread, spawn_on_thread};
 

@@ -13,7 +13,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use super::process::ProcessHandle;
-use super::{cvt, fd, launch, thread};
+use super::{cgroup, cvt, fd, launch, thread};
 
 /// How often things are looked at whose end no descriptor tells: children on hosts without pidfds, dead ones that a
 /// debugger holds, launches that hold a flag of ours.
@@ -53,8 +53,9 @@ pub(super) fn adopt(child: ProcessHandle) {
     hand_over(&mut waiting);
 }
 
-/// Looks once more at children that could not be handed over.
+/// Looks once more at what could not be handed over.
 pub(super) fn retry() {
+    cgroup::retry();
     if ANY_WAITING.load(Ordering::Relaxed) {
         hand_over(&mut WAITING.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -76,6 +77,13 @@ fn hand_over(waiting: &mut Vec<ProcessHandle>) {
 pub(super) fn look_after_launches() {
     if let Ok(reaper) = running() {
         reaper.look();
+    }
+}
+
+/// Has dropped scopes looked at, at once and until they are empty.
+pub(super) fn look_after_scopes() {
+    if let Ok(reaper) = running() {
+        reaper.wake();
     }
 }
 
@@ -155,9 +163,12 @@ impl Reaper {
 
     /// Makes the thread look at what it polls.
     fn look(&self) {
-        if self.polling.load(Ordering::SeqCst) {
-            return;
+        if !self.polling.load(Ordering::SeqCst) {
+            self.wake();
         }
+    }
+
+    fn wake(&self) {
         match self.poller.get() {
             Some(poller) => poller.wake(),
             None => self.unpark(),
@@ -178,18 +189,21 @@ impl Reaper {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
         loop {
             // First the promise to look, then the look: what comes after it wakes us if there is no promise.
-            self.polling.store(self.sweep(), Ordering::SeqCst);
-            let busy = self.polling.load(Ordering::SeqCst) || self.sweep();
-            match self.poller.get() {
-                Some(poller) => self.wait(poller, &mut events, busy),
-                None if busy => std::thread::park_timeout(POLL),
-                None => std::thread::park(),
+            let promised = self.sweep();
+            self.polling.store(promised.is_some(), Ordering::SeqCst);
+            let pause = promised.or_else(|| self.sweep());
+            match (self.poller.get(), pause) {
+                (Some(poller), pause) => self.wait(poller, &mut events, pause),
+                (None, Some(pause)) => std::thread::park_timeout(pause),
+                (None, None) => std::thread::park(),
             }
         }
     }
 
-    fn wait(&self, poller: &Poller, events: &mut [libc::epoll_event], busy: bool) {
-        let (epoll, timeout) = (poller.epoll.as_raw_fd(), if busy { POLL.as_millis() as i32 } else { -1 });
+    fn wait(&self, poller: &Poller, events: &mut [libc::epoll_event], pause: Option<Duration>) {
+        // Up to the next millisecond: too early would be a look in vain.
+        let timeout = pause.map_or(-1, |pause| pause.as_micros().div_ceil(1000) as i32);
+        let epoll = poller.epoll.as_raw_fd();
         // SAFETY: at most as many events are written as there is room for.
         let count = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), events.len() as i32, timeout) };
         for event in events.iter().take(usize::try_from(count).unwrap_or(0)) {
@@ -201,12 +215,15 @@ impl Reaper {
         }
     }
 
-    /// Whether something is left that must be looked at from time to time.
-    fn sweep(&self) -> bool {
+    /// The time until the next look, if something is left that must be looked at from time to time.
+    fn sweep(&self) -> Option<Duration> {
+        let scopes = cgroup::sweep();
         let urgent = launch::sweep();
         let mut polled = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
         polled.retain(|child| matches!(child.reap(), Ok(None)));
-        urgent || !polled.is_empty()
+        let busy = urgent || !polled.is_empty();
+        // Never longer: who comes meanwhile relies on it.
+        busy.then_some(POLL).into_iter().chain(scopes.map(|pause| pause.min(POLL))).min()
     }
 
     fn finish(&self, child: ProcessHandle) {

@@ -5,16 +5,17 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::birth::{self, Born};
+use super::cgroup::Entrance;
 use super::child::{self, CloseFds, Handlers, Move, Plan, Source};
 use super::dumpable::KeepDumpable;
 use super::environ::environment;
 use super::launch::Launch;
 use super::process::Process;
 use super::{cvt, facts, fd, pidfd, reaper};
-use crate::{FdSource, Group, LaunchError, Resource, SpawnRequest, SpawnStep, Spawned};
+use crate::{FdSource, Group, LaunchError, Resource, Scope, SpawnRequest, SpawnStep, Spawned};
 
 /// Starts a child from the calling thread and returns as soon as it exists: its `execve` goes on meanwhile, and
 /// [`Launch`] tells how it ended.
@@ -28,7 +29,8 @@ use crate::{FdSource, Group, LaunchError, Resource, SpawnRequest, SpawnStep, Spa
 ///
 /// # Errors
 ///
-/// What went wrong before there was a child: no descriptors, no memory, too many processes.
+/// What went wrong before there was a child: no descriptors, no memory, too many processes, a scope that can't be
+/// entered.
 pub fn spawn(request: SpawnRequest) -> Result<Spawned, LaunchError> {
     let mask = kept_mask(&request);
     spawn_with_mask(request, mask)
@@ -49,10 +51,8 @@ pub(super) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> R
     let fds = std::mem::take(&mut request.fds);
     let fork = !request.pre_exec.is_empty() || !facts().shared_memory;
     let leads_group = matches!(request.group, Group::New | Group::NewSession | Group::Join(0));
-    let cgroup = request.cgroup.take();
-    if fork && cgroup.is_some() {
-        return Err(LaunchError { step: SpawnStep::Clone, errno: libc::EOPNOTSUPP });
-    }
+    let scope = request.scope.take();
+    let entrance = scope.as_ref().map(Scope::enter).transpose()?;
     // The end of file on its pipe is all that tells of a forked child's `execve`. One that is born meanwhile must
     // not get the other end too: it would keep it until its own.
     let alone = fork.then(|| FORKING.lock().unwrap_or_else(PoisonError::into_inner));
@@ -73,7 +73,9 @@ pub(super) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> R
     };
     let mut launch = Launch::new(plan, dumpable, ours);
 
-    let born = if fork { by_fork(&mut launch) } else { by_clone(&mut launch, cgroup.as_ref()) };
+    let born =
+        if fork { by_fork(&mut launch, entrance.as_ref()) } else { by_clone(&mut launch, entrance.as_ref()) };
+    drop(entrance);
     drop(theirs);
     drop(alone);
     let born = born?;
@@ -180,11 +182,18 @@ fn limit(&(resource, soft, hard): &(Resource, u64, u64)) -> (u32, libc::rlimit64
 }
 
 /// Memory of the parent is copied: only for code of the caller's, and where memory can't be shared.
-fn by_fork(launch: &mut Launch) -> Result<Born, LaunchError> {
+fn by_fork(launch: &mut Launch, entrance: Option<&Entrance<'_>>) -> Result<Born, LaunchError> {
     launch.set_forked();
     let _blocked = BlockedSignals::new();
-    // SAFETY: the child runs async-signal-safe code only, and the caller's, which vouched for the same.
-    let pid = cvt(unsafe { libc::fork() }).map_err(|_| LaunchError::last(SpawnStep::Clone))?;
+    let pid = match entrance {
+        // SAFETY: the child runs async-signal-safe code only, and the caller's, which vouched for the same.
+        None => cvt(unsafe { libc::fork() }).map_err(|_| LaunchError::last(SpawnStep::Clone))?,
+        Some(entrance) if facts().clone3 => {
+            // SAFETY: as above.
+            unsafe { birth::fork_into(entrance.dir()) }.map_err(|errno| entrance.failure(errno))?
+        }
+        Some(entrance) => return Err(entrance.failure(libc::EOPNOTSUPP)),
+    };
     if pid > 0 {
         return Ok(Born { pid, pidfd: -1 });
     }
@@ -207,24 +216,25 @@ impl Drop for EndOnUnwind<'_> {
 
 /// The ladder: clone3, then clone with a pidfd, then without. A sandbox or an old kernel that refuses a rung is
 /// found out at the first spawn (see `facts`); one that begins to refuse later, here.
-fn by_clone(launch: &mut Launch, cgroup: Option<&Arc<OwnedFd>>) -> Result<Born, LaunchError> {
-    let fail = |errno| LaunchError { step: SpawnStep::Clone, errno };
+fn by_clone(launch: &mut Launch, entrance: Option<&Entrance<'_>>) -> Result<Born, LaunchError> {
+    let plain = |errno| LaunchError { step: SpawnStep::Clone, errno };
+    let fail = |errno| entrance.map_or_else(|| plain(errno), |entrance| entrance.failure(errno));
     let (mut birth, entry, arg) =
-        launch.prepare_shared().map_err(|error| fail(error.raw_os_error().unwrap_or(libc::ENOMEM)))?;
+        launch.prepare_shared().map_err(|error| plain(error.raw_os_error().unwrap_or(libc::ENOMEM)))?;
     birth.pidfd = facts().clone_pidfd;
-    birth.cgroup = cgroup.map(AsRawFd::as_raw_fd);
+    birth.cgroup = entrance.map(Entrance::dir);
     birth.share_files = share_files(launch.plan_mut());
     if facts().clone3 {
         // Signals need not be blocked: the child is born with default actions, so nothing of ours can run in it.
         launch.plan_mut().handlers = Handlers::Cleared;
         // SAFETY: stack, word and plan belong to `launch`, which keeps them until the word is 0.
         match unsafe { birth::clone3(&birth, entry, arg) } {
-            Err(errno) if unavailable(errno) && cgroup.is_none() => {}
+            Err(errno) if unavailable(errno) && entrance.is_none() => {}
             result => return result.inspect_err(|_| launch.not_born()).map_err(fail),
         }
     }
     launch.plan_mut().handlers = Handlers::Inherited;
-    if cgroup.is_some() {
+    if entrance.is_some() {
         launch.not_born();
         return Err(fail(libc::EOPNOTSUPP));
     }

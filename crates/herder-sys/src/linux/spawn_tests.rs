@@ -1,6 +1,7 @@
 //! Plans, without a process.
 
 use std::ffi::OsStr;
+use std::sync::Arc;
 
 use super::*;
 use crate::Strings;

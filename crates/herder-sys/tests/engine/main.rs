@@ -16,6 +16,7 @@ mod owner;
 mod repeats;
 mod rungs;
 mod sandbox;
+mod scope_basics;
 mod shortage;
 mod stalled;
 mod status;

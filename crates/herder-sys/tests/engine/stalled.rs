@@ -1,12 +1,9 @@
 //! Children that are stopped, frozen or held before their `execve`.
 
-use std::fs;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use herder_sys::{PreExec, Signal, SpawnRequest, SpawnStep, facts, pipe, spawn};
+use herder_sys::{PreExec, Signal, SpawnRequest, SpawnStep, pipe, spawn};
 
 use crate::busy_text::BusyProgram;
 use crate::support::{LIMIT, alone, os, sh, sleeper, status, until};
@@ -120,81 +117,4 @@ fn a_child_that_is_stopped_while_it_retries_is_told_and_ended() {
         }
         assert!(os::open_fds().len() <= before + 2, "the reaper's two at most");
     });
-}
-
-/// A cgroup v2 of our own, if root may make one here.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn new(name: &str) -> Option<Self> {
-        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-        let root = mounts.lines().find_map(|line| {
-            let mut words = line.split(' ').skip(1);
-            let folder = words.next()?;
-            (words.next() == Some("cgroup2")).then(|| PathBuf::from(folder))
-        })?;
-        let path = root.join(format!("herder-test-{name}-{}", std::process::id()));
-        fs::create_dir(&path).ok()?;
-        Some(Self(path))
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        fs::write(self.0.join(file), text).expect("our own cgroup");
-    }
-
-    fn open(&self) -> Arc<std::os::fd::OwnedFd> {
-        Arc::new(fs::File::open(&self.0).expect("our own cgroup").into())
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        drop(fs::remove_dir(&self.0));
-    }
-}
-
-#[test]
-fn a_child_that_is_born_into_a_frozen_cgroup_stalls_nobody() {
-    alone(|| {
-        let Some(cgroup) = Cgroup::new("frozen") else { return };
-        let mut request = sh("exit 6");
-        request.cgroup = Some(cgroup.open());
-        if !facts().clone3 {
-            let error = spawn(request).unwrap_err();
-            assert_eq!((error.step, error.errno), (SpawnStep::Clone, libc::EOPNOTSUPP));
-            return;
-        }
-        cgroup.write("cgroup.freeze", "1");
-        let start = Instant::now();
-        let spawned = spawn(request).unwrap();
-        assert_eq!(spawned.launch.wait(MOMENT), None);
-        assert!(start.elapsed() < LIMIT / 2);
-        cgroup.write("cgroup.freeze", "0");
-        spawned.launch.wait(LIMIT).unwrap().unwrap();
-        assert_eq!(status(&spawned.process).code(), Some(6));
-
-        cgroup.write("cgroup.freeze", "1");
-        let mut request = sh("exit 6");
-        request.cgroup = Some(cgroup.open());
-        let spawned = spawn(request).unwrap();
-        let pid = spawned.process.pid();
-        assert_eq!(spawned.launch.wait(MOMENT), None);
-        drop(spawned);
-        until("it is gone, frozen as it was", || os::state(pid).is_none());
-    });
-}
-
-#[test]
-fn a_cgroup_that_is_none_is_an_error_and_never_ignored() {
-    let mut request = sh("exit 0");
-    request.cgroup = Some(Arc::new(fs::File::open("/").unwrap().into()));
-    let error = spawn(request).unwrap_err();
-    assert_eq!(error.step, SpawnStep::Clone);
-    assert!(matches!(error.errno, libc::EBADF | libc::EOPNOTSUPP), "{error:?}");
-    let mut request = sh("exit 0");
-    request.cgroup = Some(Arc::new(fs::File::open("/").unwrap().into()));
-    // SAFETY: does nothing.
-    request.pre_exec = vec![unsafe { PreExec::new(|| Ok(())) }];
-    let error = spawn(request).unwrap_err();
-    assert_eq!((error.step, error.errno), (SpawnStep::Clone, libc::EOPNOTSUPP));
 }

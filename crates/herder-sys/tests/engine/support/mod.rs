@@ -1,6 +1,7 @@
 //! What the tests share: requests, ends, and processes of their own.
 
 pub(crate) mod os;
+pub(crate) mod scopes;
 pub(crate) mod seccomp;
 
 use std::ffi::OsStr;

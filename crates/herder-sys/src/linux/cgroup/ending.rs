@@ -1,0 +1,147 @@
+//! Cgroups that nobody holds any more: killed again and again until they are empty, then pooled or removed.
+//!
+//! One write to `cgroup.kill` is not enough: a chain of forks, each ending as soon as it has forked, slips through one
+//! in about a thousand. So the reaper thread repeats it until the kernel says that nobody is left.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::super::reaper;
+use super::house::{DeadHouse, House};
+use super::{Leaf, State, files, kill, read_state};
+
+#[derive(Debug)]
+struct Ending {
+    owner: u32,
+    what: What,
+    round: u32,
+    due: Instant,
+}
+
+#[derive(Debug)]
+enum What {
+    Leaf(Arc<House>, Leaf),
+    House(DeadHouse),
+}
+
+static ENDING: Mutex<Vec<Ending>> = Mutex::new(Vec::new());
+static ANY: AtomicBool = AtomicBool::new(false);
+
+/// A process that is killed needs about so long to be gone.
+const FIRST: Duration = Duration::from_millis(1);
+/// What can't be killed (it sleeps uninterruptibly) is looked at so often.
+const LAST_DOUBLING: u32 = 8;
+
+/// Ends what is in `leaf`. Does not wait.
+pub(super) fn end(house: &Arc<House>, leaf: Leaf) {
+    match leaf.state() {
+        Ok(state) if !state.populated => {
+            if let Some(leaf) = house.put_or_remove(leaf, state) {
+                push(What::Leaf(Arc::clone(house), leaf));
+            }
+        }
+        // Removed by somebody, with all that was in it.
+        Err(error) if files::is_gone(&error) => {}
+        _ => {
+            // Nobody is left to tell; the rounds that follow see to it.
+            drop(kill(leaf.dir()));
+            push(What::Leaf(Arc::clone(house), leaf));
+        }
+    }
+}
+
+/// Ends what the owner of a house left behind. Does not wait.
+pub(super) fn end_house(house: DeadHouse) {
+    drop(kill(house.dir.as_fd()));
+    push(What::House(house));
+}
+
+fn push(what: What) {
+    let ending = Ending { owner: std::process::id(), what, round: 0, due: Instant::now() + FIRST };
+    lock().push(ending);
+    ANY.store(true, Ordering::SeqCst);
+    // Without a thread, the next spawn tries again.
+    reaper::look_after_scopes();
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Vec<Ending>> {
+    ENDING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has the reaper thread look, if something waits that it may not know of.
+pub(in super::super) fn retry() {
+    if ANY.load(Ordering::Relaxed) && lock().iter().any(|ending| ending.due < Instant::now()) {
+        reaper::look_after_scopes();
+    }
+}
+
+/// Looks at what is due. Gives the time until the next look, if something is left.
+pub(in super::super) fn sweep() -> Option<Duration> {
+    if !ANY.load(Ordering::SeqCst) {
+        return None;
+    }
+    let now = Instant::now();
+    let due: Vec<_> = lock().extract_if(.., |ending| ending.due <= now).collect();
+    // Without the lock: a drop must not wait for a kill of thousands.
+    let left: Vec<_> = due.into_iter().filter_map(Ending::look).collect();
+    let mut all = lock();
+    all.extend(left);
+    ANY.store(!all.is_empty(), Ordering::SeqCst);
+    let next = all.iter().map(|ending| ending.due).min()?;
+    Some(next.saturating_duration_since(Instant::now()))
+}
+
+impl Ending {
+    fn look(mut self) -> Option<Self> {
+        // A forked copy has its parent's list, and no business with it.
+        if self.owner != std::process::id() {
+            return None;
+        }
+        self.what = match self.what {
+            What::Leaf(house, leaf) => What::Leaf(Arc::clone(&house), look_at_leaf(&house, leaf)?),
+            What::House(house) => What::House(house.remove_if_empty()?),
+        };
+        self.due = Instant::now() + FIRST * (1 << self.round.min(LAST_DOUBLING));
+        self.round += 1;
+        Some(self)
+    }
+}
+
+fn look_at_leaf(house: &House, leaf: Leaf) -> Option<Leaf> {
+    match leaf.state() {
+        Ok(state) if !state.populated => house.put_or_remove(leaf, state),
+        Err(error) if files::is_gone(&error) => None,
+        _ => {
+            drop(kill(leaf.dir()));
+            Some(leaf)
+        }
+    }
+}
+
+/// What a folder says about its inside.
+pub(super) fn state_of(dir: BorrowedFd<'_>) -> io::Result<State> {
+    read_state(&files::open_file(dir, c"cgroup.events")?)
+}
+
+impl DeadHouse {
+    /// Kills once more, or removes what is empty. Gives it back if that is not all.
+    fn remove_if_empty(self) -> Option<Self> {
+        match state_of(self.dir.as_fd()) {
+            Ok(state) if !state.populated => {
+                let below = files::walk(self.dir.as_fd(), true, &mut |_| Ok(()));
+                let removed = below.and_then(|()| files::remove_dir(self.parent.as_fd(), &self.name));
+                // What we may not remove, somebody else has to.
+                let again = removed.is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy);
+                again.then_some(self)
+            }
+            Err(error) if files::is_gone(&error) => None,
+            _ => match kill(self.dir.as_fd()) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+                _ => Some(self),
+            },
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! The program's own folder of leaves, and those that dead programs left.
+//!
+//! The name tells whose it is: `herder-<pid>-<start time of pid>`. It is locked (flock(2)) as long as the owner lives,
+//! which also holds for a sweeper in another PID namespace, who would not find the pid. Only a house whose owner is
+//! gone by both signs is swept.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::super::facts;
+use super::super::pidfd::is_shortage;
+use super::find::{self, Missing, Place};
+use super::{Leaf, State, ending, files};
+use crate::{Refusal, facts as host};
+
+/// So many leaves wait for scopes to come.
+const POOLED: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct House {
+    owner: u32,
+    /// The cgroup that the house stands in: our own, or the one above.
+    pub(super) parent: OwnedFd,
+    name: CString,
+    pub(super) dir: OwnedFd,
+    next: AtomicU64,
+    pool: Mutex<Vec<Leaf>>,
+    /// Whether controllers are enabled for the leaves: they remember what happened in them.
+    pub(super) controlled: AtomicBool,
+}
+
+/// A house whose owner is gone.
+#[derive(Debug)]
+pub(super) struct DeadHouse {
+    pub(super) parent: OwnedFd,
+    pub(super) name: CString,
+    pub(super) dir: OwnedFd,
+}
+
+/// That of this program. A forked copy inherits it and makes its own.
+static HOUSE: Mutex<Option<Arc<House>>> = Mutex::new(None);
+
+/// The house of this program, made at the first call.
+pub(super) fn current() -> Result<Arc<House>, Refusal> {
+    let mut slot = HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*slot {
+        Some(house) if house.owner == std::process::id() => Ok(Arc::clone(house)),
+        _ => {
+            let house = Arc::new(House::open()?);
+            *slot = Some(Arc::clone(&house));
+            Ok(house)
+        }
+    }
+}
+
+/// Why this program can have no house, found out once by making one. A shortage may be over at the next call.
+pub(in super::super) fn refusal() -> Result<(), &'static Refusal> {
+    static FOUND: OnceLock<Result<(), Refusal>> = OnceLock::new();
+    static SHORTAGES: Mutex<Vec<&'static Refusal>> = Mutex::new(Vec::new());
+    if let Some(found) = FOUND.get() {
+        return found.as_ref().copied();
+    }
+    match current() {
+        Err(refusal) if is_shortage(&io::Error::from_raw_os_error(refusal.errno())) => {
+            let mut known = SHORTAGES.lock().unwrap_or_else(PoisonError::into_inner);
+            let same = known.iter().find(|known| known.errno() == refusal.errno()).copied();
+            Err(same.unwrap_or_else(|| {
+                let kept: &'static Refusal = Box::leak(Box::new(refusal));
+                known.push(kept);
+                kept
+            }))
+        }
+        found => FOUND.get_or_init(|| found.map(drop)).as_ref().copied(),
+    }
+}
+
+/// Removes the pooled leaves, and the house if no scope is left in it. Whether nothing is left on disk.
+pub(in super::super) fn tidy() -> io::Result<bool> {
+    let mut slot = HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(house) = slot.as_ref().filter(|house| house.owner == std::process::id()) else {
+        return Ok(true);
+    };
+    for leaf in house.pool().drain(..) {
+        files::remove_dir(house.dir.as_fd(), &files::number_name(leaf.number))?;
+    }
+    match files::remove_dir(house.parent.as_fd(), &house.name) {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(false),
+        removed => {
+            *slot = None;
+            removed.map(|()| true)
+        }
+    }
+}
+
+/// Called when a house was made, before the first leaf is used: the place to tell whoever shall end it after us.
+fn opened(_house: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(())
+}
+
+impl House {
+    fn open() -> Result<Self, Refusal> {
+        if facts::is_disabled("cgroup") {
+            let error = io::Error::from_raw_os_error(libc::EOPNOTSUPP);
+            return Err(Refusal::of("HERDER_DISABLE turns cgroups off", &error, ""));
+        }
+        if !host().clone3 {
+            let error = io::Error::from_raw_os_error(libc::ENOSYS);
+            let help = "it needs Linux 5.7 and a sandbox that allows clone3";
+            return Err(Refusal::of("a child can't be born into a cgroup", &error, help));
+        }
+        let text = |path: &str| {
+            fs::read(path)
+                .map_err(|error| Refusal::of(format!("{path} can't be read"), &error, "mount /proc"))
+        };
+        let places = find::places(&text("/proc/self/mountinfo")?, &text("/proc/self/cgroup")?);
+        let mut refused = None;
+        for place in places.map_err(missing)? {
+            for (path, parent) in candidates(&place)? {
+                match Self::open_in(parent, &path) {
+                    Ok(house) => return Ok(house),
+                    Err(refusal) => refused.get_or_insert(refusal),
+                };
+            }
+        }
+        Err(refused.unwrap_or_else(|| missing(Missing::Outside)))
+    }
+
+    fn open_in(parent: OwnedFd, path: &PathBuf) -> Result<Self, Refusal> {
+        let owner = std::process::id();
+        let cant = |what: &str| format!("{what} {} can't be made", path.display());
+        let started = start_time("self").unwrap_or(0);
+        let name = files::c_name(OsStr::new(&format!("herder-{owner}-{started}")));
+        match files::make_dir(parent.as_fd(), &name) {
+            // Ours, from before an execve of this process.
+            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
+            made => made.map_err(|error| Refusal::of(cant("a cgroup in"), &error, help_for(&error)))?,
+        }
+        let undo = |error: io::Error, what: &str| {
+            drop(files::remove_dir(parent.as_fd(), &name));
+            Refusal::of(cant(what), &error, help_for(&error))
+        };
+        let dir = match files::open_dir(parent.as_fd(), &name) {
+            Ok(dir) => dir,
+            Err(error) => return Err(undo(error, "a cgroup in")),
+        };
+        files::lock(dir.as_fd());
+        let house = Self {
+            owner,
+            parent: parent.try_clone().map_err(|error| undo(error, "a cgroup in"))?,
+            name: name.clone(),
+            dir,
+            next: AtomicU64::new(0),
+            pool: Mutex::new(Vec::new()),
+            controlled: AtomicBool::new(false),
+        };
+        let leaf = house.make().map_err(|error| undo(error, "a cgroup in"))?;
+        // The kernel asks for more than making a folder does: the right to take processes from where we are.
+        let born = facts::try_birth_into(leaf.dir.as_raw_fd());
+        if let Err(error) = born.and_then(|()| opened(house.dir.as_fd())) {
+            drop(files::remove_dir(house.dir.as_fd(), &files::number_name(leaf.number)));
+            return Err(undo(error, "a child in a cgroup of"));
+        }
+        house.pool().push(leaf);
+        house.sweep();
+        Ok(house)
+    }
+
+    fn pool(&self) -> std::sync::MutexGuard<'_, Vec<Leaf>> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An empty leaf: a used one, or a new one.
+    pub(super) fn take(&self) -> io::Result<Leaf> {
+        let pooled = self.pool().pop();
+        pooled.map_or_else(|| self.make(), Ok)
+    }
+
+    fn make(&self) -> io::Result<Leaf> {
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let name = files::number_name(number);
+            match files::make_dir(self.dir.as_fd(), &name) {
+                // From before an execve of this process.
+                Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    let dir = files::open_dir(self.dir.as_fd(), &name);
+                    let dir = dir.inspect_err(|_| drop(files::remove_dir(self.dir.as_fd(), &name)))?;
+                    return Ok(Leaf::new(number, dir));
+                }
+            }
+        }
+    }
+
+    /// Takes back a leaf without processes: into the pool if it is as good as new. Gives it back if it can't be
+    /// removed yet.
+    pub(super) fn put_or_remove(&self, mut leaf: Leaf, state: State) -> Option<Leaf> {
+        if !self.controlled.load(Ordering::Relaxed) && self.pool().len() < POOLED && leaf.renew(state) {
+            self.pool().push(leaf);
+            return None;
+        }
+        let below = files::walk(leaf.dir.as_fd(), true, &mut |_| Ok(()));
+        let name = files::number_name(leaf.number);
+        let removed = below.and_then(|()| files::remove_dir(self.dir.as_fd(), &name));
+        let again = removed.is_err_and(|error| !files::is_gone(&error));
+        again.then_some(leaf)
+    }
+
+    /// The house is gone: the next scope makes another.
+    pub(super) fn forget(&self) {
+        let mut slot = HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.as_deref().is_some_and(|current| std::ptr::eq(current, self)) {
+            *slot = None;
+        }
+    }
+
+    pub(super) fn refuse_leaf(&self, error: &io::Error) -> Refusal {
+        let name = self.name.to_string_lossy();
+        Refusal::of(format!("a cgroup in {name} can't be made"), error, help_for(error))
+    }
+
+    /// Has the houses of dead owners, beside ours, ended.
+    fn sweep(&self) {
+        for name in files::dirs(self.parent.as_fd()).unwrap_or_default() {
+            if name != self.name
+                && let Some(dead) = self.dead(&name)
+            {
+                ending::end_house(dead);
+            }
+        }
+    }
+
+    fn dead(&self, name: &CStr) -> Option<DeadHouse> {
+        let (pid, started) = parse(name.to_bytes())?;
+        if start_time(&pid.to_string()) == Some(started) {
+            return None;
+        }
+        let dir = files::open_dir(self.parent.as_fd(), name).ok()?;
+        // The lock stays with us until it is removed.
+        if !files::lock(dir.as_fd()) {
+            return None;
+        }
+        Some(DeadHouse { parent: self.parent.try_clone().ok()?, name: name.to_owned(), dir })
+    }
+}
+
+/// Whose house has this name: a pid and its start time.
+pub(super) fn parse(name: &[u8]) -> Option<(u32, u64)> {
+    let (pid, started) = str::from_utf8(name).ok()?.strip_prefix("herder-")?.split_once('-')?;
+    Some((pid.parse().ok()?, started.parse().ok()?))
+}
+
+/// When a process started, in clock ticks since boot: field 22 of proc_pid_stat(5), counted from behind the name,
+/// which may hold anything.
+fn start_time(pid: &str) -> Option<u64> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let behind = stat.rsplit(|byte| *byte == b')').next()?;
+    let field = behind.split(|byte| *byte == b' ').nth(20)?;
+    str::from_utf8(field).ok()?.parse().ok()
+}
+
+/// Where the house may stand, best first.
+///
+/// Beside us, if that was given to us with controllers (`Delegate=` and `DelegateSubgroup=` of systemd): a cgroup with
+/// processes, as our own is, can't hand controllers on. We never move this program: where it is, is its user's choice,
+/// and other processes may be there that we would have to move too. Otherwise inside our own.
+fn candidates(place: &Place) -> Result<Vec<(PathBuf, OwnedFd)>, Refusal> {
+    let dir = &place.dir;
+    let refuse = |error: &io::Error| Refusal::of(format!("{} can't be opened", dir.display()), error, "");
+    if place.read_only {
+        let error = io::Error::from_raw_os_error(libc::EROFS);
+        return Err(Refusal::of(format!("{} can't be written", dir.display()), &error, help_for(&error)));
+    }
+    let own = files::open_path(dir).map_err(|error| refuse(&error))?;
+    if !files::is_cgroup2(own.as_fd()) {
+        return Err(refuse(&io::Error::from_raw_os_error(libc::ENODEV)));
+    }
+    let mut all = Vec::new();
+    if let Ok(above) = files::open_dir(own.as_fd(), c"..")
+        && is_delegated(above.as_fd())
+    {
+        all.push((dir.join(".."), above));
+    }
+    all.push((dir.clone(), own));
+    Ok(all)
+}
+
+/// Whether systemd says that everything below is its user's affair, and there is something to gain there.
+fn is_delegated(dir: BorrowedFd<'_>) -> bool {
+    let marks = [c"user.delegate", c"trusted.delegate"];
+    files::is_cgroup2(dir)
+        && marks.iter().any(|mark| files::attribute(dir, mark).as_deref() == Some(b"1"))
+        && files::read(dir, c"cgroup.subtree_control").is_ok_and(|enabled| !enabled.trim().is_empty())
+}
+
+fn missing(missing: Missing) -> Refusal {
+    let (what, help) = match missing {
+        Missing::Unknown => {
+            ("/proc/self/cgroup names no cgroup v2", "the kernel must have cgroup v2 (Linux 4.5)")
+        }
+        Missing::NotMounted => {
+            ("no cgroup v2 hierarchy is mounted", "mount one, or have the container mount it")
+        }
+        Missing::Outside => (
+            "no mounted cgroup v2 hierarchy holds our own cgroup",
+            "start the program in a cgroup of its own namespace",
+        ),
+    };
+    Refusal::of(what, &io::Error::from_raw_os_error(libc::ENOENT), help)
+}
+
+fn help_for(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EACCES | libc::EPERM) => {
+            "run it as root or in a delegated cgroup, for one by `systemd-run --user --scope -p Delegate=yes`"
+        }
+        Some(libc::EROFS) => "have the container mount /sys/fs/cgroup for writing",
+        Some(libc::EAGAIN) => "the limit of cgroups (cgroup.max.descendants) or of processes is reached",
+        Some(libc::EOPNOTSUPP) => "our own cgroup is for threads: start the program in another",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_its_owner() {
+        assert_eq!(parse(b"herder-12-345"), Some((12, 345)));
+        for other in ["herder-12", "herder--5", "herder-12-", "herder-12-5-6", "other-1-2", "herder-x-1"] {
+            assert_eq!(parse(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_process_has_one_start_time() {
+        let own = start_time("self").unwrap();
+        assert_eq!(start_time(&std::process::id().to_string()), Some(own));
+        assert_eq!(start_time("0"), None);
+    }
+
+    #[test]
+    fn refusals_say_what_would_help() {
+        let refusal = missing(Missing::NotMounted);
+        assert_eq!(
+            refusal.to_string(),
+            "no cgroup v2 hierarchy is mounted: No such file or directory; mount one, or have the container mount it"
+        );
+        assert_eq!(refusal.errno(), libc::ENOENT);
+    }
+}

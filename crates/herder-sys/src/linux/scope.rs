@@ -1,0 +1,262 @@
+//! What holds the processes of a scope together, whichever mechanism does it.
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cgroup::{self, Cgroup, Entrance};
+use crate::{LaunchError, Signal};
+
+/// How a scope holds its processes together, strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mechanism {
+    /// A cgroup (v2): the kernel keeps the list of the members, and nothing that an ordinary member does takes it off.
+    Cgroup,
+    /// A helper process that adopts whoever loses its parent.
+    Keeper,
+}
+
+/// Why something can't be had on this host.
+///
+/// Its `Display` is one sentence: what was tried and where, what failed, and what would help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    what: String,
+    errno: i32,
+    help: &'static str,
+}
+
+impl Refusal {
+    pub(super) fn of(what: impl Into<String>, error: &io::Error, help: &'static str) -> Self {
+        Self { what: what.into(), errno: error.raw_os_error().unwrap_or(libc::EIO), help }
+    }
+
+    /// The error number of what failed.
+    #[must_use]
+    pub fn errno(&self) -> i32 {
+        self.errno
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = io::Error::from_raw_os_error(self.errno).to_string();
+        // Without its " (os error 2)".
+        let error = error.split_once(" (os").map_or(&*error, |(text, _)| text);
+        write!(f, "{}: {error}", self.what)?;
+        if self.help.is_empty() { Ok(()) } else { write!(f, "; {}", self.help) }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<Refusal> for io::Error {
+    fn from(refusal: Refusal) -> Self {
+        let kind = Self::from_raw_os_error(refusal.errno).kind();
+        Self::new(kind, refusal)
+    }
+}
+
+/// Whether this host can do it, found out once by trying.
+///
+/// For a cgroup that makes the program's own folder in the hierarchy, has a child born into it, and begins to end what
+/// dead programs left there. Where the host only lacks something for the moment (descriptors, memory, processes), the
+/// next call tries again.
+///
+/// # Errors
+///
+/// Why not.
+pub fn mechanism(mechanism: Mechanism) -> Result<(), &'static Refusal> {
+    static NO_KEEPER: std::sync::OnceLock<Refusal> = std::sync::OnceLock::new();
+    match mechanism {
+        Mechanism::Cgroup => cgroup::refusal(),
+        Mechanism::Keeper => Err(NO_KEEPER.get_or_init(|| {
+            let error = io::Error::from_raw_os_error(libc::ENOSYS);
+            Refusal::of("the keeper is not built yet", &error, "")
+        })),
+    }
+}
+
+/// Removes what this program keeps on disk for scopes to come; what they need then is made again.
+///
+/// Gives `false` if scopes are still there, or have not come to their end: what they use stays.
+///
+/// # Errors
+///
+/// As rmdir(2).
+pub fn tidy_scopes() -> io::Result<bool> {
+    cgroup::tidy()
+}
+
+/// Processes that are ended together: those that were born into it, and all that they start.
+///
+/// A handle, cheap to clone. When the last one is dropped, all members are killed at once, without waiting for their
+/// end; the reaper thread repeats that until none is left, and clears up. A forked copy of the program may use the
+/// handles that it inherits, and its drops do nothing.
+///
+/// A member with root's rights can move itself elsewhere. Whoever holds a [`Process`](crate::Process) can end that one
+/// all the same.
+#[derive(Clone, Debug)]
+pub struct Scope(Arc<Inner>);
+
+#[derive(Debug)]
+enum Inner {
+    Cgroup(Cgroup),
+}
+
+impl Scope {
+    /// A new scope without members.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] inside: the host can't do it (see [`mechanism`]), or lacks something for the moment.
+    pub fn new(wanted: Mechanism) -> io::Result<Self> {
+        mechanism(wanted).map_err(|refusal| refusal.clone())?;
+        Ok(Self(Arc::new(Inner::Cgroup(Cgroup::new()?))))
+    }
+
+    /// What holds it together.
+    #[must_use]
+    pub fn mechanism(&self) -> Mechanism {
+        match &*self.0 {
+            Inner::Cgroup(_) => Mechanism::Cgroup,
+        }
+    }
+
+    fn cgroup(&self) -> &Cgroup {
+        let Inner::Cgroup(cgroup) = &*self.0;
+        cgroup
+    }
+
+    /// One round of a kill of all members. It does not wait for their end, and somebody who forks all the time may
+    /// slip through: repeat it until the scope [is empty](Self::is_empty).
+    ///
+    /// # Errors
+    ///
+    /// As write(2); none is to be expected while the cgroup is ours.
+    pub fn kill(&self) -> io::Result<()> {
+        self.cgroup().kill()
+    }
+
+    /// Sends `signal` to every member, those included that come while it does so.
+    ///
+    /// Somebody who forks and ends all the time may be missed; whoever stays is not. Each is signalled by an identity
+    /// that is held. A frozen member gets it when it is thawed, but for SIGKILL.
+    ///
+    /// # Errors
+    ///
+    /// As kill(2), if a member could not be signalled: no permission. All others were.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        self.cgroup().signal(signal)
+    }
+
+    /// Stops all members where they are, whatever they do about signals, or lets them go on. It does not wait until
+    /// they stand, but for births into the scope that are on their way.
+    ///
+    /// While it is frozen, a spawn into it is refused ([`SpawnStep::Scope`](crate::SpawnStep::Scope) with `EBUSY`).
+    ///
+    /// # Errors
+    ///
+    /// As write(2); none is to be expected while the cgroup is ours.
+    pub fn set_frozen(&self, frozen: bool) -> io::Result<()> {
+        self.cgroup().set_frozen(frozen)
+    }
+
+    /// Whether we froze it. Others may freeze its members too, or a scope that this program itself is in.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.cgroup().is_frozen()
+    }
+
+    /// Whether no member runs, by the kernel's own word. Members that have exited and were not reaped yet don't count.
+    ///
+    /// # Errors
+    ///
+    /// As read(2): `ENODEV` if somebody removed the cgroup.
+    pub fn is_empty(&self) -> io::Result<bool> {
+        self.cgroup().is_empty()
+    }
+
+    /// A descriptor that reports an exceptional condition (`EPOLLPRI`) when [`is_empty`](Self::is_empty) may have
+    /// changed, until that is asked again. It is always readable and writable: wait for priority events only.
+    ///
+    /// The kernel reports a change that follows another within 10 ms only at the end of these. `None`: there are no
+    /// descriptors left.
+    #[must_use]
+    pub fn changes(&self) -> Option<BorrowedFd<'_>> {
+        self.cgroup().changes()
+    }
+
+    /// Who is in it now.
+    ///
+    /// # Errors
+    ///
+    /// As read(2).
+    pub fn members(&self) -> io::Result<Vec<Member>> {
+        self.cgroup().members()
+    }
+
+    /// What its members have used, those included that are gone.
+    ///
+    /// # Errors
+    ///
+    /// As read(2).
+    pub fn stats(&self) -> io::Result<ScopeStats> {
+        self.cgroup().stats()
+    }
+
+    /// Sets a limit for all members together.
+    ///
+    /// # Errors
+    ///
+    /// Why this limit can't be had; others may be.
+    pub fn limit(&self, limit: Limit) -> Result<(), Refusal> {
+        self.cgroup().limit(limit)
+    }
+
+    /// The way in, for one birth.
+    pub(super) fn enter(&self) -> Result<Entrance<'_>, LaunchError> {
+        self.cgroup().enter()
+    }
+}
+
+/// A process in a scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Member {
+    /// Its pid, as it was when it was looked at.
+    pub pid: i32,
+    /// The kernel's name for it, 15 bytes at most: of its arguments nothing is shown, they may be secrets.
+    pub command: String,
+}
+
+/// What the members of a scope have used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScopeStats {
+    /// Processes in it now.
+    pub processes: usize,
+    /// Processor time in user mode.
+    pub user: Duration,
+    /// Processor time in the kernel.
+    pub system: Duration,
+    /// Bytes of memory in use, where the memory controller is on.
+    pub memory: Option<u64>,
+    /// The most bytes that were in use at once, where the memory controller is on (Linux 5.19).
+    pub memory_peak: Option<u64>,
+}
+
+/// A limit for all members of a scope together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// Bytes of memory, swap not included: beyond it the kernel reclaims, and then kills.
+    Memory(u64),
+    /// Processes and threads: beyond it a fork fails with `EAGAIN`.
+    Processes(u64),
+    /// Thousandths of one processor's time (1500: one and a half processors), 10 at least.
+    Cpu(u32),
+}

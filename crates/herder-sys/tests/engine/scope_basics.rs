@@ -1,0 +1,268 @@
+//! Born inside, ended together, used again.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use herder_sys::{
+    Limit, Mechanism, Member, PreExec, Scope, Signal, SpawnStep, mechanism, spawn, tidy_scopes,
+};
+
+use crate::support::scopes::{
+    actor, cgroup_of, folder_of, house_of, inside, kill_all, launched_in, own_folder, pids, scope,
+    until_members,
+};
+use crate::support::{LIMIT, alone, launched, os, output, sh, sleeper, status, strings, until};
+
+#[test]
+fn a_child_is_inside_from_its_first_instruction() {
+    let Some(scope) = scope() else { return };
+    let own = cgroup_of(std::process::id() as i32).unwrap();
+    let start = format!("0::{}/herder-{}-", own.trim_end_matches('/'), std::process::id());
+    for hook in [false, true] {
+        let mut request = sh("");
+        request.candidates = strings(&["/bin/grep", "/usr/bin/grep"]);
+        request.argv = strings(&["grep", "^0::", "/proc/self/cgroup"]);
+        if hook {
+            // Even what the caller runs before the program is inside.
+            let seen = || match fs::read_to_string("/proc/self/cgroup")
+                .is_ok_and(|text| text.contains("/herder-"))
+            {
+                true => Ok(()),
+                false => Err(std::io::Error::from_raw_os_error(libc::ENOTTY)),
+            };
+            // SAFETY: it reads a file; no other thread of this child can hold the allocator's lock for ever.
+            request.pre_exec = vec![unsafe { PreExec::new(seen) }];
+        }
+        let said = output(inside(&scope, request));
+        assert!(said.starts_with(&start), "{said} is not in {start}");
+    }
+    assert!(scope.is_empty().unwrap());
+}
+
+#[test]
+fn members_are_named_and_counted() {
+    let Some(scope) = scope() else { return };
+    assert_eq!(scope.mechanism(), Mechanism::Cgroup);
+    assert!(scope.is_empty().unwrap() && scope.members().unwrap().is_empty());
+    let one = launched_in(&scope, sleeper());
+    let two = launched_in(&scope, sh("while :; do :; done"));
+    let mut members = scope.members().unwrap();
+    members.sort_by_key(|member| member.pid != one.pid());
+    let named: Vec<_> = members.iter().map(|Member { pid, command, .. }| (*pid, command.as_str())).collect();
+    assert_eq!(named, [(one.pid(), "sleep"), (two.pid(), "sh")]);
+    until("time is counted", || scope.stats().unwrap().user > Duration::from_millis(20));
+    let before = scope.stats().unwrap();
+    assert_eq!(before.processes, 2);
+    assert!(!scope.is_empty().unwrap());
+    kill_all(&scope);
+    // Not reaped yet, and not counted any more.
+    assert!(scope.members().unwrap().is_empty());
+    assert!(scope.stats().unwrap().user >= before.user, "those that are gone count");
+    assert!(!status(&one).success() && !status(&two).success());
+}
+
+#[test]
+fn a_scope_that_is_used_again_begins_at_nothing() {
+    alone(|| {
+        let Some(first) = scope() else { return };
+        let child = launched_in(&first, sh("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"));
+        status(&child);
+        assert!(first.stats().unwrap().user > Duration::from_millis(1));
+        drop(first);
+        let again = scope().unwrap();
+        let stats = again.stats().unwrap();
+        assert!(stats.user < Duration::from_millis(1), "{stats:?}");
+    });
+}
+
+#[test]
+fn a_leaf_is_used_again_only_if_it_is_as_good_as_new() {
+    alone(|| {
+        let Some(first) = scope() else { return };
+        let enter = |scope: &Scope| {
+            let child = launched_in(scope, sleeper());
+            let folder = folder_of(child.pid());
+            (child, folder.clone(), fs::metadata(&folder).unwrap().ino())
+        };
+        let (child, folder, inode) = enter(&first);
+        // While it is held, nobody else gets it.
+        let other = scope().unwrap();
+        assert_ne!(enter(&other).1, folder);
+        drop(first);
+        until("it died", || child.has_exited().unwrap());
+        // Perhaps not at once: the reaper thread has to see that it is empty.
+        let mut found = Vec::new();
+        until("the leaf comes back", || {
+            let next = scope().unwrap();
+            let (_child, again, number) = enter(&next);
+            found.push(next);
+            again == folder && number == inode
+        });
+        // With a cgroup in it, it does not.
+        let last = found.pop().unwrap();
+        fs::create_dir(folder.join("inner")).unwrap();
+        drop(last);
+        until("it is removed", || !folder.exists());
+        drop((found, other));
+        until("nothing is left", || tidy_scopes().unwrap());
+        assert_eq!(house_of(std::process::id() as i32, &own_folder()), None);
+    });
+}
+
+#[test]
+fn a_leaf_that_was_frozen_comes_back_thawed() {
+    alone(|| {
+        let Some(scope) = scope() else { return };
+        let folder = folder_of(launched_in(&scope, sleeper()).pid());
+        scope.set_frozen(true).unwrap();
+        drop(scope);
+        for _ in 0..20 {
+            let scope = crate::support::scopes::scope().unwrap();
+            assert!(!scope.is_frozen());
+            assert_eq!(status(&launched_in(&scope, sh("exit 3"))).code(), Some(3));
+        }
+        until("it is thawed", || {
+            fs::read_to_string(folder.join("cgroup.freeze")).is_ok_and(|text| text == "0\n")
+        });
+    });
+}
+
+#[test]
+fn a_frozen_scope_refuses_a_birth_at_once_and_stands_still() {
+    let Some(scope) = scope() else { return };
+    let child = launched_in(&scope, sh("while :; do :; done"));
+    scope.set_frozen(true).unwrap();
+    assert!(scope.is_frozen());
+    for hook in [false, true] {
+        let mut request = inside(&scope, sh("exit 0"));
+        if hook {
+            // SAFETY: does nothing.
+            request.pre_exec = vec![unsafe { PreExec::new(|| Ok(())) }];
+        }
+        let start = Instant::now();
+        let error = spawn(request).unwrap_err();
+        assert_eq!((error.step, error.errno), (SpawnStep::Scope, libc::EBUSY));
+        assert!(start.elapsed() < LIMIT / 10);
+    }
+    until("it stands still", || {
+        let before = scope.stats().unwrap().user;
+        std::thread::sleep(Duration::from_millis(5));
+        scope.stats().unwrap().user == before
+    });
+    scope.set_frozen(false).unwrap();
+    let before = scope.stats().unwrap().user;
+    until("it goes on", || scope.stats().unwrap().user > before);
+    assert_eq!(status(&launched_in(&scope, sh("exit 4"))).code(), Some(4));
+    // Frozen, it can be killed all the same.
+    scope.set_frozen(true).unwrap();
+    kill_all(&scope);
+    assert!(!status(&child).success());
+}
+
+#[test]
+fn a_signal_reaches_every_member_and_nobody_else() {
+    let Some(scope) = scope() else { return };
+    let outside = launched(sleeper()).process;
+    let children: Vec<_> = (0..5)
+        .map(|_| {
+            launched_in(&scope, sh("trap 'exit 7' TERM; setsid sleep 1000 & while :; do sleep 0.01; done"))
+        })
+        .collect();
+    until_members(&scope, 10);
+    // Only now the traps are set for sure.
+    let ready =
+        |pid: i32| fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap().contains(' ');
+    until("all are ready", || children.iter().all(|child| ready(child.pid())));
+    scope.signal(Signal::TERM).unwrap();
+    for child in &children {
+        assert_eq!(status(child).code(), Some(7));
+    }
+    until("sleepers die too", || scope.is_empty().unwrap());
+    assert!(os::lives(outside.pid()));
+}
+
+#[test]
+fn watching_reports_the_end() {
+    let Some(scope) = scope() else { return };
+    let child = launched_in(&scope, sh("sleep 0.05"));
+    let watched = scope.changes().unwrap();
+    until("it is empty, by watching", || {
+        if scope.is_empty().unwrap() {
+            return true;
+        }
+        assert!(os::wait_priority(&watched, 5000), "told in time");
+        false
+    });
+    assert!(status(&child).success());
+}
+
+#[test]
+fn a_scope_whose_cgroup_was_removed_is_an_error() {
+    alone(|| {
+        let Some(scope) = scope() else { return };
+        let child = launched_in(&scope, sleeper());
+        let folder = folder_of(child.pid());
+        drop(child);
+        until("it is empty", || scope.is_empty().unwrap());
+        fs::remove_dir(&folder).unwrap();
+        let error = spawn(inside(&scope, sleeper())).unwrap_err();
+        assert_eq!(error.step, SpawnStep::Scope);
+        assert!(matches!(error.errno, libc::ENODEV | libc::ENOENT), "{error:?}");
+        assert_eq!(scope.is_empty().unwrap_err().raw_os_error(), Some(libc::ENODEV));
+        drop(scope);
+        // A house that somebody removed is made again.
+        until("nothing is left", || tidy_scopes().unwrap());
+        let scope = crate::support::scopes::scope().unwrap();
+        assert_eq!(status(&launched_in(&scope, sh("exit 3"))).code(), Some(3));
+    });
+}
+
+#[test]
+fn limits_are_applied_or_it_says_why_not() {
+    let Some(scope) = scope() else { return };
+    let before = os::children().len();
+    for limit in [Limit::Memory(64 << 20), Limit::Processes(1), Limit::Cpu(500)] {
+        match scope.limit(limit) {
+            Ok(()) => println!("{limit:?} is applied"),
+            Err(refusal) => {
+                println!("{limit:?}: {refusal}");
+                assert_ne!(refusal.errno(), 0);
+                assert!(refusal.to_string().contains("; "), "it says what would help");
+            }
+        }
+    }
+    if scope.limit(Limit::Processes(1)).is_ok() {
+        let _one = launched_in(&scope, sleeper());
+        let error = spawn(inside(&scope, sleeper())).unwrap_err();
+        assert_eq!((error.step, error.errno), (SpawnStep::Scope, libc::EAGAIN));
+    }
+    assert!(os::children().len() <= before + 1);
+}
+
+#[test]
+fn what_is_turned_off_is_refused_with_a_sentence() {
+    crate::support::alone_with(&[("HERDER_DISABLE", "cgroup")], || {
+        let refusal = mechanism(Mechanism::Cgroup).unwrap_err();
+        assert_eq!(refusal.errno(), libc::EOPNOTSUPP);
+        assert!(refusal.to_string().starts_with("HERDER_DISABLE turns cgroups off"), "{refusal}");
+        let error = Scope::new(Mechanism::Cgroup).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::Unsupported);
+        assert_eq!(house_of(std::process::id() as i32, &own_folder()), None);
+    });
+    crate::support::alone_with(&[("HERDER_DISABLE", "clone3")], || {
+        assert_eq!(mechanism(Mechanism::Cgroup).unwrap_err().errno(), libc::ENOSYS);
+    });
+}
+
+#[test]
+fn a_chain_that_is_told_to_stop_stops_for_signals_that_stay() {
+    let Some(scope) = scope() else { return };
+    let leader = launched_in(&scope, actor("bomb:20"));
+    until_members(&scope, 20);
+    scope.signal(Signal::STOP).unwrap();
+    until("all are stopped", || pids(&scope).into_iter().all(|pid| os::state(pid) == Some('T')));
+    scope.signal(Signal::KILL).unwrap();
+    kill_all(&scope);
+    drop(leader);
+}
