@@ -13,6 +13,7 @@
 //! | `cgroup` | scopes that are cgroups |
 //! | `reaper` | the thread that reaps what was dropped |
 //! | `thread` | the thread that starts children for threads that may end before them |
+//! | `keeper` | the helper process that ends everything when we are gone |
 //! | `facts` | what this host can do |
 //! | `environ` | our own environment, for children that inherit it |
 //! | `fd` | pipes and descriptor flags |
@@ -24,6 +25,7 @@ mod dumpable;
 mod environ;
 mod facts;
 mod fd;
+pub mod keeper;
 mod launch;
 mod pidfd;
 mod pre_exec;

@@ -13,7 +13,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use super::process::ProcessHandle;
-use super::{cgroup, cvt, fd, launch, thread};
+use super::{cgroup, cvt, fd, keeper, launch, thread};
 
 /// How often things are looked at whose end no descriptor tells: children on hosts without pidfds, dead ones that a
 /// debugger holds, launches that hold a flag of ours.
@@ -85,6 +85,27 @@ pub(super) fn look_after_scopes() {
     if let Ok(reaper) = running() {
         reaper.wake();
     }
+}
+
+/// The lifeline's key in the epoll: no pid is that high.
+const LIFELINE: u64 = u64::MAX - 1;
+
+/// Has the keeper looked after once, as soon as its lifeline says something or hangs up; with `room`, also when there
+/// is room to write to it.
+pub(super) fn watch_lifeline(lifeline: i32, room: bool) -> io::Result<()> {
+    let reaper = running()?;
+    let poller = reaper.poller().ok_or_else(|| io::Error::from_raw_os_error(libc::EMFILE))?;
+    let room = if room { libc::EPOLLOUT } else { 0 };
+    let events = libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLONESHOT | room;
+    let mut event = libc::epoll_event { events: events as u32, u64: LIFELINE };
+    let epoll = poller.epoll.as_raw_fd();
+    // SAFETY: one structure is read.
+    match cvt(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, lifeline, &raw mut event) }) {
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
+        result => return result.map(drop),
+    }
+    // SAFETY: one structure is read.
+    cvt(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_MOD, lifeline, &raw mut event) }).map(drop)
 }
 
 fn running() -> io::Result<Arc<Reaper>> {
@@ -208,6 +229,10 @@ impl Reaper {
         let count = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), events.len() as i32, timeout) };
         for event in events.iter().take(usize::try_from(count).unwrap_or(0)) {
             let key = event.u64;
+            if key == LIFELINE {
+                keeper::lifeline_changed();
+                continue;
+            }
             let child = self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
             if let Some(child) = child {
                 self.finish(child);

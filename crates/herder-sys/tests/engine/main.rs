@@ -12,6 +12,8 @@ mod child_state;
 mod copies;
 mod environ;
 mod fds;
+mod keeper_end;
+mod keeper_one;
 mod owner;
 mod repeats;
 mod rungs;

@@ -1,0 +1,150 @@
+//! The keeper: a helper process that ends what we have started when we are gone, however we went.
+//!
+//! It is started once, when first asked for, from a program of a few KiB that stands in this library. It holds one
+//! end of a socket, the lifeline, whose other end closes with us. If it is ended itself, the reaper thread
+//! notices, starts another one and tells it everything anew. What it needs of our `main`: nothing. What was weighed
+//! stands in `docs/design/keeper.md`; the program itself is in the folder `keeper` of this crate.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod` | what others ask of it |
+//! | `book` | what it is told, and that there is always one |
+//! | `start` | starting one |
+//! | `lifeline` | sending and receiving messages |
+
+mod book;
+mod lifeline;
+#[path = "../../../keeper/protocol.rs"]
+mod protocol;
+mod start;
+
+use std::ffi::OsStr;
+use std::os::fd::BorrowedFd;
+use std::{fmt, io};
+
+use super::process::ProcessHandle;
+use book::with_book;
+
+/// The directory of cgroups that the keeper ends and removes when we are gone: all that lives in it or below.
+#[derive(Clone, Copy, Debug)]
+pub struct House<'a> {
+    dir: BorrowedFd<'a>,
+    name: &'a OsStr,
+}
+
+impl<'a> House<'a> {
+    /// The cgroup v2 directory `dir` (`O_PATH` is enough), whose `name` in the directory above no other cgroup of
+    /// the host has.
+    #[must_use]
+    pub fn new(dir: BorrowedFd<'a>, name: &'a OsStr) -> Self {
+        Self { dir, name }
+    }
+}
+
+/// What is known of the keeper.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum State {
+    /// Nothing has asked for one yet.
+    Idle,
+    /// It watches over us.
+    Running {
+        /// Its process id. It may be gone in the next moment, and another one be there.
+        pid: i32,
+    },
+    /// It can't be started.
+    Refused(Refused),
+}
+
+/// Why there is no keeper: one sentence, and the error number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    what: &'static str,
+    errno: i32,
+}
+
+impl Refused {
+    /// The error number of the step that failed.
+    #[must_use]
+    pub fn errno(&self) -> i32 {
+        self.errno
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the keeper can't be started: {}: {}", self.what, io::Error::from_raw_os_error(self.errno))
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl From<Refused> for io::Error {
+    fn from(refused: Refused) -> Self {
+        Self::new(Self::from_raw_os_error(refused.errno).kind(), refused)
+    }
+}
+
+/// Makes sure that a keeper watches over us, and over `house` if there is one. The first call takes a millisecond;
+/// later ones find it running, and take it on trust: one that is ended is replaced as soon as that is noticed.
+///
+/// It is one process for the whole program, whichever threads ask. A forked copy of the program gets its own.
+///
+/// # Errors
+///
+/// Why a keeper can't be started, as a sentence: see [`Refused`]. The next call tries again. `InvalidInput`: the name
+/// of the house is none.
+pub fn ensure(house: Option<House<'_>>) -> io::Result<()> {
+    with_book(|book| match house {
+        Some(house) => book.set_house(house),
+        None => book.start_if_none(),
+    })
+}
+
+/// What is known of the keeper now.
+#[must_use]
+pub fn state() -> State {
+    with_book(|book| book.state())
+}
+
+/// Has the keeper kill a child, and the group that it leads, when we are gone, until the result is dropped. A keeper
+/// is started if there is none.
+///
+/// Whom it kills is certain: the pidfd means this child for ever, and its group with it (before Linux 6.9: as long
+/// as the child lives).
+///
+/// # Errors
+///
+/// `Unsupported`: the child has no pidfd. `WouldBlock`: the keeper has more to read than it can take in, as it does
+/// not run. Too many children (`EMFILE`). Or why there is no keeper.
+pub fn watch(child: &ProcessHandle) -> io::Result<Watch> {
+    if child.pidfd().is_none() {
+        return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+    }
+    with_book(|book| book.watch(child).map(|slot| Watch { owner: book.owner(), slot }))
+}
+
+/// A child that the keeper kills when we are gone. Dropped, the keeper forgets the child: at once, without waiting
+/// for it.
+#[derive(Debug)]
+#[must_use = "the keeper forgets the child when this is dropped"]
+pub struct Watch {
+    owner: u32,
+    slot: u32,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        with_book(|book| {
+            // In a forked copy it is not the copy's to say.
+            if book.owner() == self.owner {
+                book.forget(self.slot);
+            }
+        });
+    }
+}
+
+/// The reaper thread saw something happen on the lifeline.
+pub(super) fn lifeline_changed() {
+    with_book(book::Book::look_after);
+}
