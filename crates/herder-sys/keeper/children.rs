@@ -101,7 +101,8 @@ impl Child {
         // Before Linux 6.9 by number, while it is proved to be the child's: a stopped process does not end on its
         // own, so it leads its group still when that is killed.
         let stopped = sys::pidfd_signal(self.pidfd, sys::SIGSTOP, 0).is_ok();
-        if stopped && self.pid > 1 && !sys::is_readable(self.pidfd) && sys::getpgid(self.pid) == Ok(self.pid) {
+        if stopped && self.pid > 1 && !sys::is_readable(self.pidfd) && sys::getpgid(self.pid) == Ok(self.pid)
+        {
             sys::kill(-self.pid, sys::SIGKILL);
         }
     }

@@ -22,7 +22,8 @@ impl House {
 
     /// One round: kills all that lives in it, and removes it if nothing does. Whether it is removed.
     pub(crate) fn end(&self, cgroup_kill: bool) -> bool {
-        let by_file = if cgroup_kill { sys::write_file(self.dir, c"cgroup.kill", b"1") } else { Err(sys::ENOENT) };
+        let by_file =
+            if cgroup_kill { sys::write_file(self.dir, c"cgroup.kill", b"1") } else { Err(sys::ENOENT) };
         match (by_file, self.is_populated()) {
             // Removed by the owner already.
             (_, Err(sys::ENODEV | sys::ENOENT)) => return true,

@@ -64,7 +64,7 @@ pub(crate) fn receive(socket: i32) -> Result<Option<(Message, i32)>, Errno> {
         && control.bytes == CONTROL_BYTES
         && (control.level, control.kind) == (SOL_SOCKET, SCM_RIGHTS);
     let fd = if has_fd { control.fd } else { -1 };
-    if bytes != size_of::<Message>() {
+    if bytes != message.bytes() {
         message.kind = 0;
     }
     Ok(Some((message, fd)))
@@ -72,10 +72,10 @@ pub(crate) fn receive(socket: i32) -> Result<Option<(Message, i32)>, Errno> {
 
 /// Sends one message, with a descriptor if that is not -1.
 pub(crate) fn send(socket: i32, message: &Message, fd: i32) -> Result<(), Errno> {
+    let bytes = message.bytes();
     let mut message = *message;
-    let mut control =
-        Control { bytes: CONTROL_BYTES, level: SOL_SOCKET, kind: SCM_RIGHTS, fd, padding: 0 };
-    let mut vector = Vector { base: &raw mut message, bytes: size_of::<Message>() };
+    let mut control = Control { bytes: CONTROL_BYTES, level: SOL_SOCKET, kind: SCM_RIGHTS, fd, padding: 0 };
+    let mut vector = Vector { base: &raw mut message, bytes };
     let header = Header {
         name: 0,
         name_bytes: 0,

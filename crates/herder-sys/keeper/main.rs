@@ -16,6 +16,9 @@
 
 #![no_std]
 #![no_main]
+// The lints of the workspace reach packages only.
+#![warn(unreachable_pub, unused_qualifications, clippy::use_self, clippy::semicolon_if_nothing_returned)]
+#![deny(unsafe_op_in_unsafe_fn, clippy::multiple_unsafe_ops_per_block, clippy::undocumented_unsafe_blocks)]
 
 mod children;
 mod house;

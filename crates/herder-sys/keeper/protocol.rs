@@ -43,4 +43,9 @@ impl Message {
     pub(crate) fn new(kind: u32) -> Self {
         Self { kind, slot: 0, pid: 0, flags: 0, name: [0; NAME_BYTES] }
     }
+
+    /// How many of its bytes are sent: a name that does not count is not, so that more messages can wait.
+    pub(crate) fn bytes(&self) -> usize {
+        if self.kind == HOUSE { size_of::<Self>() } else { core::mem::offset_of!(Self, name) }
+    }
 }

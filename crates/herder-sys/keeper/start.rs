@@ -36,9 +36,9 @@ fn step() {
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
     for at in 0..count {
         // SAFETY: the caller vouches for `count` bytes.
-        let byte = unsafe { from.add(at).read() };
+        let byte = unsafe { from.wrapping_add(at).read() };
         // SAFETY: as above.
-        unsafe { to.add(at).write(byte) };
+        unsafe { to.wrapping_add(at).write(byte) };
         step();
     }
     to
@@ -55,9 +55,9 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut
     }
     for at in (0..count).rev() {
         // SAFETY: the caller vouches for `count` bytes.
-        let byte = unsafe { from.add(at).read() };
+        let byte = unsafe { from.wrapping_add(at).read() };
         // SAFETY: as above.
-        unsafe { to.add(at).write(byte) };
+        unsafe { to.wrapping_add(at).write(byte) };
         step();
     }
     to
@@ -70,7 +70,7 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut
 unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
     for at in 0..count {
         // SAFETY: the caller vouches for `count` bytes.
-        unsafe { to.add(at).write(byte as u8) };
+        unsafe { to.wrapping_add(at).write(byte as u8) };
         step();
     }
     to
@@ -83,9 +83,9 @@ unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
 unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, count: usize) -> i32 {
     for at in 0..count {
         // SAFETY: the caller vouches for `count` bytes.
-        let left = unsafe { left.add(at).read() };
+        let left = unsafe { left.wrapping_add(at).read() };
         // SAFETY: as above.
-        let right = unsafe { right.add(at).read() };
+        let right = unsafe { right.wrapping_add(at).read() };
         if left != right {
             return i32::from(left) - i32::from(right);
         }

@@ -189,9 +189,8 @@ pub(crate) fn set_up() {
     // The thread that started us may be bound to one processor, and a busy one.
     let all = [u64::MAX; 128];
     // SAFETY: as many bytes as there are are read.
-    let _ = unsafe {
-        syscall(number::SCHED_SETAFFINITY, [0, size_of_val(&all), all.as_ptr().addr(), 0, 0, 0])
-    };
+    let _ =
+        unsafe { syscall(number::SCHED_SETAFFINITY, [0, size_of_val(&all), all.as_ptr().addr(), 0, 0, 0]) };
     // The first needs a right that few have; the second undoes what the owner chose for itself.
     for score in [b"-1000".as_slice(), b"0"] {
         if write_file(AT_FDCWD, c"/proc/self/oom_score_adj", score).is_ok() {
@@ -336,7 +335,7 @@ pub(crate) fn open_file(dir: i32, name: &CStr) -> Result<i32, Errno> {
     openat(dir, name, O_RDONLY)
 }
 
-pub(crate) fn read<'a>(fd: i32, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+pub(crate) fn read(fd: i32, buffer: &mut [u8]) -> Result<&[u8], Errno> {
     // SAFETY: at most as many bytes are written as there are.
     let result =
         unsafe { syscall(number::READ, [fd as usize, buffer.as_mut_ptr().addr(), buffer.len(), 0, 0, 0]) };

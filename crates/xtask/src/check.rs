@@ -112,7 +112,8 @@ impl Findings<'_> {
 
     /// Whether the file belongs to the source of one of Herder's crates.
     fn is_library(&self) -> bool {
-        self.path.starts_with("crates/herder") && self.path.contains("/src/")
+        let folders = ["/src/", "crates/herder-sys/keeper/"];
+        self.path.starts_with("crates/herder") && folders.iter().any(|folder| self.path.contains(folder))
     }
 }
 
@@ -236,6 +237,7 @@ mod tests {
         assert_eq!(rules("crates/herder/src/run.rs", &lines(401)), ["401:long-file"]);
         assert_eq!(rules("crates/herder/src/run.rs", &lines(500)), ["500:long-file"]);
         assert_eq!(rules("crates/herder-sys/src/linux/run.rs", &lines(501)), ["501:file-size"]);
+        assert_eq!(rules("crates/herder-sys/keeper/run.rs", &lines(501)), ["501:file-size"]);
         assert_eq!(rules("crates/herder/tests/it/run.rs", &lines(501)), [""; 0]);
         assert_eq!(rules("crates/test-child/src/run.rs", &lines(501)), [""; 0]);
     }

@@ -12,13 +12,22 @@ use super::protocol::Message;
 #[repr(C, align(8))]
 struct Control([u8; 24]);
 
-/// Both ends.
+/// Bytes that may wait for the keeper to read them, with what the kernel needs for itself.
+const BUFFER: i32 = 1 << 20;
+
+/// Both ends: ours, the keeper's.
 pub(super) fn pair() -> io::Result<[OwnedFd; 2]> {
     let mut fds: [RawFd; 2] = [-1; 2];
     let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
     // SAFETY: two descriptors are written to a live local.
     cvt(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) })?;
-    Ok(fds.map(fd::own))
+    let ends = fds.map(fd::own);
+    // As much as may be: some thousand messages. Where less is granted, what there was stays.
+    let (level, option, bytes) = (libc::SOL_SOCKET, libc::SO_SNDBUF, BUFFER);
+    let size = size_of_val(&bytes) as libc::socklen_t;
+    // SAFETY: one number is read.
+    unsafe { libc::setsockopt(ends[0].as_raw_fd(), level, option, (&raw const bytes).cast(), size) };
+    Ok(ends)
 }
 
 /// A header for `message`, and `control` if that is wanted.
@@ -45,7 +54,7 @@ pub(super) fn send(
     limit: Duration,
 ) -> io::Result<()> {
     let mut copy = *message;
-    let mut vector = libc::iovec { iov_base: (&raw mut copy).cast(), iov_len: size_of::<Message>() };
+    let mut vector = libc::iovec { iov_base: (&raw mut copy).cast(), iov_len: message.bytes() };
     let mut control = Control([0; 24]);
     let header = match with {
         None => header(&mut vector, None),
@@ -105,7 +114,7 @@ pub(super) fn receive(socket: &OwnedFd, limit: Duration) -> io::Result<(Message,
         }
     };
     let with = take_descriptor(&header);
-    if read != size_of::<Message>() {
+    if read != message.bytes() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok((message, with))

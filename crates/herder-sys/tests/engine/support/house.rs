@@ -1,16 +1,18 @@
 //! A directory of cgroups for a test: where the host has cgroup v2, and we may write there.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use herder_sys::keeper;
 
-/// Removed when dropped, with what lives in it.
+/// Removed when dropped, with what lives in it, by whoever made it.
 pub(crate) struct House {
     pub(crate) path: PathBuf,
     dir: File,
+    ours: bool,
 }
 
 impl House {
@@ -21,12 +23,17 @@ impl House {
         let made = mount_point().and_then(|root| {
             let path = root.join(format!("herder-test-{}-{count}", std::process::id()));
             fs::create_dir(&path).ok()?;
-            Some(Self { dir: File::open(&path).ok()?, path })
+            Some(Self { dir: File::open(&path).ok()?, path, ours: true })
         });
         if made.is_none() {
-            println!("not tested: no cgroup can be made here");
+            drop(writeln!(std::io::stdout(), "not tested: no cgroup can be made here"));
         }
         made
+    }
+
+    /// One that another process has made.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { dir: File::open(&path).expect("a house"), path, ours: false }
     }
 
     pub(crate) fn ensure(&self) {
@@ -43,19 +50,17 @@ impl House {
 
     /// The processes in a cgroup of the house.
     pub(crate) fn members(&self, cgroup: &str) -> Vec<i32> {
-        members(&self.path.join(cgroup))
+        let list = fs::read_to_string(self.path.join(cgroup).join("cgroup.procs")).unwrap_or_default();
+        list.lines().filter_map(|line| line.parse().ok()).collect()
     }
 }
 
 impl Drop for House {
     fn drop(&mut self) {
-        remove(&self.path);
+        if self.ours {
+            remove(&self.path);
+        }
     }
-}
-
-pub(crate) fn members(cgroup: &Path) -> Vec<i32> {
-    let list = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
-    list.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
 /// Ends and removes a cgroup and those in it, if it is there.

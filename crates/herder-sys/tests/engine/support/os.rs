@@ -229,3 +229,29 @@ pub(crate) fn wait_priority(fd: &impl AsRawFd, milliseconds: i32) -> bool {
     // SAFETY: one structure.
     check(unsafe { libc::poll(&raw mut poll, 1, milliseconds) }.into()) == 1
 }
+
+/// A pseudo-terminal: our end and the other.
+pub(crate) fn terminal() -> (File, File) {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: numbers only.
+    let ours = own(check(unsafe { libc::posix_openpt(flags) }.into()) as RawFd);
+    // SAFETY: numbers only.
+    check(unsafe { libc::grantpt(ours.as_raw_fd()) }.into());
+    // SAFETY: numbers only.
+    check(unsafe { libc::unlockpt(ours.as_raw_fd()) }.into());
+    // SAFETY: numbers only; opens the other end, by no name.
+    let theirs =
+        own(check(unsafe { libc::ioctl(ours.as_raw_fd(), libc::TIOCGPTPEER, flags) }.into()) as RawFd);
+    (File::from(ours), File::from(theirs))
+}
+
+/// Makes the terminal on descriptor 0 the controlling terminal of a child that leads a session.
+pub(crate) fn take_terminal() -> herder_sys::PreExec {
+    let hook = || {
+        // SAFETY: numbers only.
+        let result = unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: one system call.
+    unsafe { herder_sys::PreExec::new(hook) }
+}
