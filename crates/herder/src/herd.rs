@@ -5,14 +5,14 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use herder_sys::{Member, ScopeStats};
+pub use herder_sys::ScopeStats;
 
 use herder_sys::Signal;
 use tokio::sync::Notify;
 
 use crate::child::{Child, ChildHandle};
 use crate::command::Command;
-use crate::contain::{Containment, Fold, Refusal, Strength};
+use crate::contain::{Containment, Fold, Member, Refusal, Strength, members};
 use crate::error::{SignalError, SpawnError};
 use crate::terminate::{Attempt, Step, Termination, drive};
 
@@ -162,12 +162,9 @@ impl Herd {
     /// [`SignalError`] if the system does not tell.
     pub fn members(&self) -> Result<Vec<Member>, SignalError> {
         match self.fold.hold.scope() {
-            Some(scope) => scope.members().map_err(|error| SignalError::new(&self.name, "list", error)),
+            Some(scope) => members(&scope).map_err(|error| SignalError::new(&self.name, "list", error)),
             None => {
-                let member = |child: &ChildHandle| {
-                    let pid = i32::try_from(child.id()?).ok()?;
-                    Some(Member::new(pid, child.name()))
-                };
+                let member = |child: &ChildHandle| Some(Member::new(child.id()?, child.name()));
                 Ok(self.children().iter().filter_map(member).collect())
             }
         }

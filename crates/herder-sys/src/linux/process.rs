@@ -247,6 +247,15 @@ impl ProcessHandle {
         !looked.is_err_and(|error| error.raw_os_error() == Some(libc::ECHILD))
     }
 
+    /// Does something with the pid of a child that has not exited, while it can't mean anybody else.
+    pub(super) fn while_held(&self, act: impl FnOnce(i32) -> io::Result<()>) -> io::Result<()> {
+        let life = self.life();
+        if !matches!(*life, Life::Held) || self.look(libc::WNOHANG)? {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        act(self.0.pid)
+    }
+
     /// Sends `signal` to the child. One that has exited gets none, and that is no error.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cgroup::{self, Cgroup, Entrance};
+use super::process::ProcessHandle;
 use crate::{LaunchError, Signal};
 
 /// How a scope holds its processes together, strongest first.
@@ -215,6 +216,29 @@ impl Scope {
     /// Why this limit can't be had; others may be.
     pub fn limit(&self, limit: Limit) -> Result<(), Refusal> {
         self.cgroup().limit(limit)
+    }
+
+    /// Moves a child of ours into it, with what it starts from now on; what it has started before stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// `ESRCH`: it has exited. As write(2) otherwise: the kernel asks for rights over the cgroup where it is, too.
+    pub fn adopt(&self, child: &ProcessHandle) -> io::Result<()> {
+        child.while_held(|pid| self.cgroup().adopt(pid))
+    }
+
+    /// Lets its members go: the end of the last handle does not kill them. They still end with our program.
+    pub fn release(self) {
+        self.cgroup().release();
+    }
+
+    /// Kills all members at once, until none is left, whoever has handles still. Does not wait.
+    pub fn end(self) {
+        // The last handle's drop does it.
+        if Arc::strong_count(&self.0) > 1 {
+            // Nobody is left to tell: the drop of the last handle repeats it.
+            drop(self.kill());
+        }
     }
 
     /// The way in, for one birth.

@@ -5,10 +5,12 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use herder_sys::{Member, Scope, Signal};
+use herder_sys::{Scope, Signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
+
+use super::Member;
 
 /// A scope, until it is let go or ended.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ impl Hold {
 
     /// Who is in it, as far as can be told.
     pub(crate) fn members(&self) -> Vec<Member> {
-        self.scope().and_then(|scope| scope.members().ok()).unwrap_or_default()
+        self.scope().and_then(|scope| members(&scope).ok()).unwrap_or_default()
     }
 
     /// Lets go: what is in it lives on, and ends with our program.
@@ -73,7 +75,7 @@ impl Hold {
                 drop(scope.kill());
             }
             watch.changed(pause).await;
-            pause = (pause * 2).min(LONGEST);
+            pause = (pause * 2).min(if watch.0.is_some() { RARELY } else { LONGEST });
         }
     }
 
@@ -83,9 +85,16 @@ impl Hold {
     }
 }
 
-/// Between two looks where nothing tells of changes; and at most, as what tells may be late for a zombie.
+/// Who is in a scope.
+pub(crate) fn members(scope: &Scope) -> io::Result<Vec<Member>> {
+    let member = |found: herder_sys::Member| Member::new(found.pid.unsigned_abs(), found.command);
+    Ok(scope.members()?.into_iter().map(member).collect())
+}
+
+/// Between two looks. What tells of changes may tell late, and may tell somebody else.
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(100);
+const RARELY: Duration = Duration::from_secs(1);
 
 /// What tells that a scope may have become empty.
 struct Watch(Option<AsyncFd<Changes>>);
@@ -116,6 +125,6 @@ impl Watch {
                 ready.clear_ready();
             }
         };
-        drop(tokio::time::timeout(pause.max(LONGEST), news).await);
+        drop(tokio::time::timeout(pause, news).await);
     }
 }

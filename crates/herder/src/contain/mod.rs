@@ -8,7 +8,7 @@ mod fold;
 mod hold;
 
 pub(crate) use fold::Fold;
-pub(crate) use hold::Hold;
+pub(crate) use hold::{Hold, members};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -89,6 +89,22 @@ impl Leak {
     /// Whether they are killed.
     pub(crate) fn kills(self) -> bool {
         matches!(self, Self::Kill | Self::Fail)
+    }
+}
+
+/// A process in a scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Member {
+    /// Its process id when it was looked at; it may have ended since.
+    pub pid: u32,
+    /// Its name, of 15 bytes at most (`/proc/PID/comm`). Not its arguments, which may be secrets.
+    pub command: String,
+}
+
+impl Member {
+    pub(crate) fn new(pid: u32, command: impl Into<String>) -> Self {
+        Self { pid, command: command.into() }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 pub use herder_sys::Usage;
 
-use crate::contain::{Leak, Strength};
+use crate::contain::{Leak, Member, Strength};
 use crate::output::{StreamReport, render_lossy};
 use crate::terminate::Attempt;
 
@@ -64,19 +64,9 @@ pub(crate) struct Details {
 /// What the child left behind.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leftovers {
-    pub(crate) survivors: Vec<Survivor>,
+    pub(crate) survivors: Vec<Member>,
     /// Whether nobody was left at the end; `None` if nobody looked, or nobody can.
     pub(crate) empty: Option<bool>,
-}
-
-/// A descendant that was alive when the child had ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Survivor {
-    /// Its process id, then.
-    pub pid: u32,
-    /// Its name, 15 bytes at most (`/proc/PID/comm`); its arguments may be secrets.
-    pub command: String,
 }
 
 /// Why a run ended.
@@ -121,7 +111,7 @@ impl Report {
     ///
     /// Empty too where they can't be seen: with a [`strength`](Self::strength) of a process group or less.
     #[must_use]
-    pub fn survivors(&self) -> &[Survivor] {
+    pub fn survivors(&self) -> &[Member] {
         &self.details.left.survivors
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::child::{Settings, Shared};
 use crate::contain::Leak;
-use crate::report::{Leftovers, Survivor};
+use crate::report::Leftovers;
 
 /// How long a scope may take to be empty after it was killed: far more than the kernel needs, but a process that waits
 /// for a disk that does not answer can't be killed.
@@ -21,11 +21,8 @@ pub(super) async fn end(shared: &Shared, settings: &Settings, ended: bool) -> Le
         drop(tokio::time::timeout(settings.leak_grace, hold.emptied(|| false)).await);
     }
     let found = if hold.is_empty() { Vec::new() } else { hold.members() };
-    let survivors = found
-        .into_iter()
-        .filter(|member| member.pid != shared.process.pid())
-        .map(|member| Survivor { pid: member.pid.unsigned_abs(), command: member.command })
-        .collect();
+    let survivors =
+        found.into_iter().filter(|member| member.pid != shared.process.pid().unsigned_abs()).collect();
     let kills = ended || settings.leak.kills();
     let empty = if kills { hold.kill_until_empty(TEARDOWN).await } else { hold.is_empty() };
     Leftovers { survivors, empty: Some(empty) }

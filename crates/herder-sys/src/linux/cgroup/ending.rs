@@ -24,6 +24,8 @@ struct Ending {
 #[derive(Debug)]
 enum What {
     Leaf(Arc<House>, Leaf),
+    /// Nobody's, until the last that lives in it has ended by itself.
+    Released(Arc<House>, Leaf),
     House(DeadHouse),
 }
 
@@ -35,8 +37,11 @@ const FIRST: Duration = Duration::from_millis(1);
 /// What can't be killed (it sleeps uninterruptibly) is looked at so often.
 const LAST_DOUBLING: u32 = 8;
 
-/// Ends what is in `leaf`. Does not wait.
-pub(super) fn end(house: &Arc<House>, leaf: Leaf) {
+/// How often a leaf is looked at whose members were let go.
+const PATIENT: Duration = Duration::from_secs(1);
+
+/// Ends what is in `leaf`, or leaves it to itself. Does not wait.
+pub(super) fn end(house: &Arc<House>, leaf: Leaf, released: bool) {
     match leaf.state() {
         Ok(state) if !state.populated => {
             if let Some(leaf) = house.put_or_remove(leaf, state) {
@@ -45,6 +50,7 @@ pub(super) fn end(house: &Arc<House>, leaf: Leaf) {
         }
         // Removed by somebody, with all that was in it.
         Err(error) if files::is_gone(&error) => {}
+        _ if released => push(What::Released(Arc::clone(house), leaf)),
         _ => {
             // Nobody is left to tell; the rounds that follow see to it.
             drop(kill(leaf.dir()));
@@ -102,11 +108,23 @@ impl Ending {
         }
         self.what = match self.what {
             What::Leaf(house, leaf) => What::Leaf(Arc::clone(&house), look_at_leaf(&house, leaf)?),
+            What::Released(house, leaf) => {
+                What::Released(Arc::clone(&house), look_at_released(&house, leaf)?)
+            }
             What::House(house) => What::House(house.remove_if_empty()?),
         };
-        self.due = Instant::now() + FIRST * (1 << self.round.min(LAST_DOUBLING));
+        let pause = FIRST * (1 << self.round.min(LAST_DOUBLING));
+        self.due = Instant::now() + if matches!(self.what, What::Released(..)) { PATIENT } else { pause };
         self.round += 1;
         Some(self)
+    }
+}
+
+fn look_at_released(house: &House, leaf: Leaf) -> Option<Leaf> {
+    match leaf.state() {
+        Ok(state) if !state.populated => house.put_or_remove(leaf, state),
+        Err(error) if files::is_gone(&error) => None,
+        _ => Some(leaf),
     }
 }
 

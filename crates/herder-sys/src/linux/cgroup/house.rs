@@ -8,12 +8,13 @@ use std::ffi::{CStr, CString, OsStr};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::super::facts;
 use super::super::pidfd::is_shortage;
+use super::super::{facts, keeper};
 use super::find::{self, Missing, Place};
 use super::{Leaf, State, ending, files};
 use crate::{Refusal, facts as host};
@@ -97,9 +98,9 @@ pub(in super::super) fn tidy() -> io::Result<bool> {
     }
 }
 
-/// Called when a house was made, before the first leaf is used: the place to tell whoever shall end it after us.
-fn opened(_house: BorrowedFd<'_>) -> io::Result<()> {
-    Ok(())
+/// Called when a house was made, before the first leaf is used: the keeper shall end it after us.
+fn opened(house: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+    keeper::ensure(Some(keeper::House::new(house, OsStr::from_bytes(name.to_bytes()))))
 }
 
 impl House {
@@ -161,7 +162,7 @@ impl House {
         let leaf = house.make().map_err(|error| undo(error, "a cgroup in"))?;
         // The kernel asks for more than making a folder does: the right to take processes from where we are.
         let born = facts::try_birth_into(leaf.dir.as_raw_fd());
-        if let Err(error) = born.and_then(|()| opened(house.dir.as_fd())) {
+        if let Err(error) = born.and_then(|()| opened(house.dir.as_fd(), &house.name)) {
             drop(files::remove_dir(house.dir.as_fd(), &files::number_name(leaf.number)));
             return Err(undo(error, "a child in a cgroup of"));
         }

@@ -133,6 +133,8 @@ pub(super) struct Cgroup {
     leaf: Option<Leaf>,
     /// Whether we froze it. Held for reading while a child is born.
     frozen: RwLock<bool>,
+    /// Whether the end of this value lets the members go on.
+    released: AtomicBool,
 }
 
 /// A way into the scope, for one birth: while it is there, the scope is not frozen.
@@ -176,7 +178,13 @@ impl Cgroup {
     }
 
     fn with(house: Arc<House>, leaf: Leaf) -> Self {
-        Self { owner: std::process::id(), house, leaf: Some(leaf), frozen: RwLock::new(false) }
+        Self {
+            owner: std::process::id(),
+            house,
+            leaf: Some(leaf),
+            frozen: RwLock::new(false),
+            released: AtomicBool::new(false),
+        }
     }
 
     fn leaf(&self) -> io::Result<&Leaf> {
@@ -207,6 +215,14 @@ impl Cgroup {
 
     pub(super) fn kill(&self) -> io::Result<()> {
         kill(self.dir()?)
+    }
+
+    pub(super) fn adopt(&self, pid: i32) -> io::Result<()> {
+        files::write(self.dir()?, c"cgroup.procs", &pid.to_string())
+    }
+
+    pub(super) fn release(&self) {
+        self.released.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
@@ -271,7 +287,7 @@ impl Drop for Cgroup {
             return;
         }
         if let Some(leaf) = self.leaf.take() {
-            ending::end(&self.house, leaf);
+            ending::end(&self.house, leaf, self.released.load(Ordering::Relaxed));
         }
     }
 }
