@@ -109,9 +109,15 @@ fn try_birth(clone3: bool, pidfd: bool) -> io::Result<Option<(bool, bool)>> {
     }
 }
 
-/// Whether a child can be born into a cgroup, by trying. It is gone when this returns.
+/// Whether a child can be born into a cgroup, and lives, by trying. It is gone when this returns.
+///
+/// `ECANCELED`: it was killed before its first instruction. Kernels since 6.14 do that where the cgroup that we are in
+/// was killed (`cgroup.kill`) before we came into it.
 pub(super) fn try_birth_into(cgroup: RawFd) -> io::Result<()> {
-    bear(true, facts().clone_pidfd, Some(cgroup)).map(drop)
+    match bear(true, facts().clone_pidfd, Some(cgroup))? {
+        (true, _) => Ok(()),
+        (false, _) => Err(io::Error::from_raw_os_error(libc::ECANCELED)),
+    }
 }
 
 /// Makes the trial child and waits for its end. Gives whether it shared our memory, and whether its pidfd was of use.

@@ -176,7 +176,7 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// As read(2): `ENODEV` if somebody removed the cgroup.
+    /// As read(2): `ENODEV` or `ENOENT` if somebody removed the cgroup.
     pub fn is_empty(&self) -> io::Result<bool> {
         self.cgroup().is_empty()
     }

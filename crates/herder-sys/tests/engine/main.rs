@@ -19,6 +19,7 @@ mod repeats;
 mod rungs;
 mod sandbox;
 mod scope_basics;
+mod scope_escapes;
 mod shortage;
 mod stalled;
 mod status;

@@ -53,7 +53,7 @@ pub(super) fn end(house: &Arc<House>, leaf: Leaf, released: bool) {
         _ if released => push(What::Released(Arc::clone(house), leaf)),
         _ => {
             // Nobody is left to tell; the rounds that follow see to it.
-            drop(kill(leaf.dir()));
+            drop(leaf.kill());
             push(What::Leaf(Arc::clone(house), leaf));
         }
     }
@@ -133,7 +133,7 @@ fn look_at_leaf(house: &House, leaf: Leaf) -> Option<Leaf> {
         Ok(state) if !state.populated => house.put_or_remove(leaf, state),
         Err(error) if files::is_gone(&error) => None,
         _ => {
-            drop(kill(leaf.dir()));
+            drop(leaf.kill());
             Some(leaf)
         }
     }

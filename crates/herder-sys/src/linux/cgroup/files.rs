@@ -77,13 +77,18 @@ pub(super) fn is_cgroup2(dir: BorrowedFd<'_>) -> bool {
     unsafe { found.assume_init() }.f_type == libc::CGROUP2_SUPER_MAGIC
 }
 
+/// What the file system knows about a file in `dir`, or about `dir` itself under an empty name.
+pub(super) fn attributes(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<libc::stat> {
+    let mut found = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: a NUL-terminated name that lives through the call; one structure is written to a live local.
+    cvt(unsafe { libc::fstatat(dir.as_raw_fd(), name.as_ptr(), found.as_mut_ptr(), libc::AT_EMPTY_PATH) })?;
+    // SAFETY: written by the call.
+    Ok(unsafe { found.assume_init() })
+}
+
 /// Whether there are cgroups in `dir`: cgroupfs counts them in the link count.
 pub(super) fn has_dirs(dir: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut found = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: one structure is written to a live local.
-    cvt(unsafe { libc::fstat(dir.as_raw_fd(), found.as_mut_ptr()) })?;
-    // SAFETY: written by the call.
-    Ok(unsafe { found.assume_init() }.st_nlink > 2)
+    Ok(attributes(dir, c"")?.st_nlink > 2)
 }
 
 /// The names of the cgroups in `dir`.

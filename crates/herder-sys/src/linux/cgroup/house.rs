@@ -322,6 +322,9 @@ fn help_for(error: &io::Error) -> &'static str {
         }
         Some(libc::EROFS) => "have the container mount /sys/fs/cgroup for writing",
         Some(libc::EAGAIN) => "the limit of cgroups (cgroup.max.descendants) or of processes is reached",
+        Some(libc::ECANCELED) => {
+            "our own cgroup was killed before we came into it: start the program in another"
+        }
         Some(libc::EOPNOTSUPP) => "our own cgroup is for threads: start the program in another",
         _ => "",
     }

@@ -26,8 +26,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use self::house::House;
@@ -45,6 +45,8 @@ struct Leaf {
     spent: Spent,
     /// Whether it differs from a new one, and so can't serve again.
     changed: AtomicBool,
+    /// How often it was killed.
+    kills: AtomicU32,
 }
 
 /// Processor time in user mode and in the kernel.
@@ -69,6 +71,7 @@ impl Leaf {
             events: OnceLock::new(),
             spent: Spent::default(),
             changed: AtomicBool::new(false),
+            kills: AtomicU32::new(0),
         }
     }
 
@@ -82,6 +85,20 @@ impl Leaf {
             Some(events) => read_state(events),
             None => read_state(&files::open_file(self.dir(), c"cgroup.events")?),
         }
+    }
+
+    /// One round of a kill.
+    ///
+    /// A cgroup that was killed once is no place for births: kernels since 6.14 compare how often the parent's cgroup
+    /// and the child's were killed, to find births that a kill has overtaken, and so kill every child that comes
+    /// from elsewhere (`CLONE_INTO_CGROUP`).
+    fn kill(&self) -> io::Result<()> {
+        let by_file = !is_killed_by_hand(self.dir());
+        self.changed.fetch_or(by_file, Ordering::Relaxed);
+        let result = kill(self.dir());
+        // After the kill: who makes a place for births because of it must come later.
+        self.kills.fetch_add(u32::from(by_file), Ordering::SeqCst);
+        result
     }
 
     /// Makes it as good as new. `false`: it can't be.
@@ -114,14 +131,17 @@ fn spent(dir: BorrowedFd<'_>) -> io::Result<Spent> {
 
 /// One round of a kill of all that is in `dir` and below. It does not wait.
 fn kill(dir: BorrowedFd<'_>) -> io::Result<()> {
-    /// Whether this kernel lacks the file (before 5.14), or it is not to be used.
+    if is_killed_by_hand(dir) { members::kill(dir) } else { files::write(dir, c"cgroup.kill", "1") }
+}
+
+/// Whether this kernel lacks `cgroup.kill` (before 5.14), or it is not to be used.
+fn is_killed_by_hand(dir: BorrowedFd<'_>) -> bool {
     static BY_HAND: OnceLock<bool> = OnceLock::new();
-    let by_hand = *BY_HAND.get_or_init(|| {
-        facts::is_disabled("cgroup_kill")
-            || matches!(files::open_file(dir, c"cgroup.kill"), Err(error) if error.raw_os_error() == Some(libc::ENOENT))
-                && files::open_file(dir, c"cgroup.procs").is_ok()
-    });
-    if by_hand { members::kill(dir) } else { files::write(dir, c"cgroup.kill", "1") }
+    let lacks = || {
+        files::open_file(dir, c"cgroup.procs").is_ok()
+            && files::attributes(dir, c"cgroup.kill").is_err_and(|error| files::is_gone(&error))
+    };
+    *BY_HAND.get_or_init(|| facts::is_disabled("cgroup_kill") || lacks())
 }
 
 /// A scope's hold of a leaf. Dropped, it kills what is in it, and the leaf goes back when it is empty.
@@ -135,12 +155,22 @@ pub(super) struct Cgroup {
     frozen: RwLock<bool>,
     /// Whether the end of this value lets the members go on.
     released: AtomicBool,
+    /// Where children are born, once the leaf was killed.
+    annex: Mutex<Annex>,
+}
+
+/// A cgroup in the leaf, and how often the leaf had been killed when it was made.
+#[derive(Debug, Default)]
+struct Annex {
+    kills: u32,
+    dir: Option<Arc<OwnedFd>>,
 }
 
 /// A way into the scope, for one birth: while it is there, the scope is not frozen.
 #[derive(Debug)]
 pub(super) struct Entrance<'a> {
     dir: RawFd,
+    _annex: Option<Arc<OwnedFd>>,
     cgroup: &'a Cgroup,
     _frozen: RwLockReadGuard<'a, bool>,
 }
@@ -184,6 +214,7 @@ impl Cgroup {
             leaf: Some(leaf),
             frozen: RwLock::new(false),
             released: AtomicBool::new(false),
+            annex: Mutex::default(),
         }
     }
 
@@ -202,8 +233,28 @@ impl Cgroup {
         if *frozen {
             return Err(refuse(libc::EBUSY));
         }
-        let dir = self.dir().map_err(|_| refuse(libc::ENODEV))?.as_raw_fd();
-        Ok(Entrance { dir, cgroup: self, _frozen: frozen })
+        let failure = |error: io::Error| refuse(error.raw_os_error().unwrap_or(libc::ENODEV));
+        let leaf = self.leaf().map_err(failure)?;
+        let annex = self.annex(leaf).map_err(failure)?;
+        let dir = annex.as_ref().map_or(leaf.dir.as_raw_fd(), |annex| annex.as_raw_fd());
+        Ok(Entrance { dir, _annex: annex, cgroup: self, _frozen: frozen })
+    }
+
+    /// Where to be born in a leaf that was killed: see [`Leaf::kill`].
+    fn annex(&self, leaf: &Leaf) -> io::Result<Option<Arc<OwnedFd>>> {
+        let kills = leaf.kills.load(Ordering::SeqCst);
+        if kills == 0 {
+            return Ok(None);
+        }
+        let mut annex = self.annex.lock().unwrap_or_else(PoisonError::into_inner);
+        if annex.kills != kills || annex.dir.is_none() {
+            let name = |kills| files::number_name(u64::from(kills));
+            // The last one is empty, or is removed with the leaf.
+            drop(files::remove_dir(leaf.dir(), &name(annex.kills)));
+            files::make_dir(leaf.dir(), &name(kills))?;
+            *annex = Annex { kills, dir: Some(Arc::new(files::open_dir(leaf.dir(), &name(kills))?)) };
+        }
+        Ok(annex.dir.clone())
     }
 
     /// Whether the limit of processes is reached.
@@ -214,7 +265,7 @@ impl Cgroup {
     }
 
     pub(super) fn kill(&self) -> io::Result<()> {
-        kill(self.dir()?)
+        self.leaf()?.kill()
     }
 
     pub(super) fn adopt(&self, pid: i32) -> io::Result<()> {
