@@ -115,7 +115,7 @@ impl Scope {
     ///
     /// A [`Refusal`] inside: the host can't do it (see [`mechanism`]), or lacks something for the moment.
     pub fn new(wanted: Mechanism) -> io::Result<Self> {
-        mechanism(wanted).map_err(|refusal| refusal.clone())?;
+        mechanism(wanted).map_err(Clone::clone)?;
         Ok(Self(Arc::new(Inner::Cgroup(Cgroup::new()?))))
     }
 

@@ -4,6 +4,7 @@
 //! actions, limits, descriptors 0 to 2) runs in a copy of this program of its own: see `support::alone`.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::print_stdout, reason = "tests say what they skip and how long things took")]
 
 mod basics;
 mod busy_text;
@@ -20,6 +21,7 @@ mod rungs;
 mod sandbox;
 mod scope_basics;
 mod scope_escapes;
+mod scope_users;
 mod shortage;
 mod stalled;
 mod status;

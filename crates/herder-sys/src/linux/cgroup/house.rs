@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -131,7 +131,7 @@ impl House {
         Err(refused.unwrap_or_else(|| missing(Missing::Outside)))
     }
 
-    fn open_in(parent: OwnedFd, path: &PathBuf) -> Result<Self, Refusal> {
+    fn open_in(parent: OwnedFd, path: &Path) -> Result<Self, Refusal> {
         let owner = std::process::id();
         let cant = |what: &str| format!("{what} {} can't be made", path.display());
         let started = start_time("self").unwrap_or(0);
@@ -267,7 +267,7 @@ fn start_time(pid: &str) -> Option<u64> {
 
 /// Where the house may stand, best first.
 ///
-/// Beside us, if that was given to us with controllers (`Delegate=` and `DelegateSubgroup=` of systemd): a cgroup with
+/// Beside us, if what is above was given to us (`Delegate=` and `DelegateSubgroup=` of systemd): a cgroup with
 /// processes, as our own is, can't hand controllers on. We never move this program: where it is, is its user's choice,
 /// and other processes may be there that we would have to move too. Otherwise inside our own.
 fn candidates(place: &Place) -> Result<Vec<(PathBuf, OwnedFd)>, Refusal> {
@@ -291,12 +291,10 @@ fn candidates(place: &Place) -> Result<Vec<(PathBuf, OwnedFd)>, Refusal> {
     Ok(all)
 }
 
-/// Whether systemd says that everything below is its user's affair, and there is something to gain there.
+/// Whether systemd says that everything below is its user's affair.
 fn is_delegated(dir: BorrowedFd<'_>) -> bool {
     let marks = [c"user.delegate", c"trusted.delegate"];
-    files::is_cgroup2(dir)
-        && marks.iter().any(|mark| files::attribute(dir, mark).as_deref() == Some(b"1"))
-        && files::read(dir, c"cgroup.subtree_control").is_ok_and(|enabled| !enabled.trim().is_empty())
+    files::is_cgroup2(dir) && marks.iter().any(|mark| files::attribute(dir, mark).as_deref() == Some(b"1"))
 }
 
 fn missing(missing: Missing) -> Refusal {

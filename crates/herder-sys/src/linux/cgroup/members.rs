@@ -19,7 +19,7 @@ pub(super) fn pids(dir: BorrowedFd<'_>) -> io::Result<Vec<i32>> {
         match files::read(dir, c"cgroup.procs") {
             // 0 is somebody whom our PID namespace does not show.
             Ok(text) => {
-                pids.extend(text.lines().filter_map(|line| line.parse().ok()).filter(|pid: &i32| *pid > 0))
+                pids.extend(text.lines().filter_map(|line| line.parse().ok()).filter(|pid: &i32| *pid > 0));
             }
             // A cgroup for threads: the processes are listed where the threads come from.
             Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {}

@@ -236,7 +236,7 @@ impl Cgroup {
         let failure = |error: io::Error| refuse(error.raw_os_error().unwrap_or(libc::ENODEV));
         let leaf = self.leaf().map_err(failure)?;
         let annex = self.annex(leaf).map_err(failure)?;
-        let dir = annex.as_ref().map_or(leaf.dir.as_raw_fd(), |annex| annex.as_raw_fd());
+        let dir = annex.as_deref().unwrap_or(&leaf.dir).as_raw_fd();
         Ok(Entrance { dir, _annex: annex, cgroup: self, _frozen: frozen })
     }
 

@@ -255,3 +255,11 @@ pub(crate) fn take_terminal() -> herder_sys::PreExec {
     // SAFETY: one system call.
     unsafe { herder_sys::PreExec::new(hook) }
 }
+
+pub(crate) fn set_attribute(path: &std::path::Path, name: &std::ffi::CStr, value: &[u8]) {
+    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).expect("no NUL");
+    // SAFETY: NUL-terminated names, and as many bytes are read as there are.
+    let result =
+        unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    check(result.into());
+}
