@@ -18,33 +18,36 @@ fn main() {
     println!("cargo::rustc-env=HERDER_KEEPER={}", path.display());
 }
 
-/// True when the program was built.
-#[expect(clippy::disallowed_methods, reason = "a build script has only the standard library at hand")]
+/// True when the program was built: with the linker of the target, or else with the one that comes with `rustc`.
 fn build(path: &Path) -> bool {
-    let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
     let target = env::var("TARGET").expect("cargo sets TARGET");
     let is_known = target.starts_with("x86_64-") || target.starts_with("aarch64-");
     if !is_known || !target.contains("-linux-") {
         return false;
     }
-    let mut command = Command::new(rustc);
-    command
-        .args(["--edition", "2024", "--crate-name", "herder_keeper", "--crate-type", "bin"])
-        .args(["--target", &target])
-        .args(["-C", "panic=abort", "-C", "opt-level=s", "-C", "codegen-units=1", "-C", "lto=fat"])
-        .args(["-C", "relocation-model=static", "-C", "strip=symbols"])
-        .args(["-C", "link-arg=-nostartfiles", "-C", "link-arg=-nostdlib", "-C", "link-arg=-static"])
-        .args(["-C", "link-arg=-Wl,--build-id=none"]);
+    let mut usual = vec!["-Clink-arg=-nostartfiles", "-Clink-arg=-nostdlib", "-Clink-arg=-static"];
+    usual.push("-Clink-arg=-Wl,--build-id=none");
     if target.contains("musl") {
         // It brings its own start code otherwise.
-        command.args(["-C", "link-self-contained=no"]);
+        usual.push("-Clink-self-contained=no");
     }
-    if let Some(linker) = env::var_os("RUSTC_LINKER") {
-        command.arg("-C").arg({
-            let mut option = std::ffi::OsString::from("linker=");
-            option.push(linker);
-            option
-        });
-    }
-    command.arg("-o").arg(path).arg("keeper/main.rs").status().is_ok_and(|status| status.success())
+    let linker = env::var("RUSTC_LINKER").map(|linker| format!("-Clinker={linker}"));
+    usual.extend(linker.as_deref());
+    let own = ["-Clinker=rust-lld", "-Clinker-flavor=ld.lld", "-Clink-arg=-static"];
+    compile(&target, &usual, path) || compile(&target, &own, path)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a build script has only the standard library at hand")]
+fn compile(target: &str, link: &[&str], path: &Path) -> bool {
+    let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
+    Command::new(rustc)
+        .args(["--edition=2024", "--crate-name=herder_keeper", "--crate-type=bin", "--target", target])
+        .args(["-Cpanic=abort", "-Copt-level=s", "-Ccodegen-units=1", "-Clto=fat", "-Cstrip=symbols"])
+        .arg("-Crelocation-model=static")
+        .args(link)
+        .arg("-o")
+        .arg(path)
+        .arg("keeper/main.rs")
+        .status()
+        .is_ok_and(|status| status.success())
 }

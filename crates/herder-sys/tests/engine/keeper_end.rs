@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use herder_sys::keeper::{self, State};
-use herder_sys::{FdSource, Group, Process, SpawnRequest, Strings, pipe, set_nonblocking, spawn};
+use herder_sys::{FdSource, Group, Process, SpawnRequest, Strings, facts, pipe, set_nonblocking, spawn};
 
 use crate::support::house::House;
 use crate::support::{launched, os, sh, sleeper, strings, until};
@@ -46,39 +46,45 @@ const CHAIN: &str = "c='sh -c \"$c\" &'; export c; eval \"$c\"; exec sleep 1000"
 fn an_owner() {
     let Ok(way) = std::env::var("HERDER_TEST_OWNER") else { return };
     os::alarm(100);
-    let mut group = sh(GROUP);
-    group.group = Group::New;
-    let said = pipe(false).unwrap();
-    group.fds = vec![(1, FdSource::Fd(Arc::new(said.theirs)))];
-    let mut leader = launched(group).process;
-    set_nonblocking(&said.ours, false).unwrap();
-    let said = BufReader::new(File::from(said.ours));
-    said.lines().take(GROUP_SIZE).for_each(|line| say!("{}", line.unwrap()));
-    let watch = keeper::watch(&leader).unwrap();
+    keeper::ensure(None).unwrap();
+    // Without pidfds there is nothing to tell the keeper of it.
+    let group = facts().pidfd.then(group);
     let mut trees = Vec::new();
     if let Some(path) = std::env::var_os("HERDER_TEST_HOUSE") {
         let house = House::at(PathBuf::from(path));
         house.ensure();
         let script = if way == "chains" { CHAIN } else { TREE };
-        trees.extend((0..4).map(|tree| {
-            let mut tree = launched(sh(&house.inside(&format!("{tree}/inner"), script))).process;
-            tree.set_release(true);
-            tree
-        }));
+        trees.extend((0..4).map(|tree| launched(sh(&house.inside(&format!("{tree}/inner"), script)))));
         let size = if way == "chains" { 2 } else { TREE_SIZE };
         for tree in 0..4 {
-            let members = || house.members(&format!("{tree}/inner"));
-            until("the tree has grown", || members().len() >= size);
-            members().iter().for_each(|pid| say!("pid {pid}"));
+            let mut members = Vec::new();
+            until("the tree has grown", || {
+                members = house.members(&format!("{tree}/inner"));
+                members.len() >= size
+            });
+            members.iter().for_each(|pid| say!("pid {pid}"));
         }
     }
     let State::Running { pid } = keeper::state() else { panic!("{:?}", keeper::state()) };
     say!("pid {pid}");
     // What an owner leaves to its drops is not what is tested here.
-    leader.set_release(true);
-    let _kept = std::mem::ManuallyDrop::new((leader, watch, trees));
+    let _kept = std::mem::ManuallyDrop::new((group, trees));
     say!("ready");
     end(&way);
+}
+
+fn group() -> (Process, keeper::Watch) {
+    let mut group = sh(GROUP);
+    group.group = Group::New;
+    let said = pipe(false).unwrap();
+    group.fds = vec![(1, FdSource::Fd(Arc::new(said.theirs)))];
+    let mut leader = launched(group).process;
+    leader.set_release(true);
+    let watch = keeper::watch(&leader).unwrap();
+    set_nonblocking(&said.ours, false).unwrap();
+    let said = BufReader::new(File::from(said.ours));
+    said.lines().take(GROUP_SIZE).for_each(|line| say!("{}", line.unwrap()));
+    (leader, watch)
 }
 
 /// As the owner ends itself. Returning is a way too.
@@ -108,7 +114,7 @@ fn end(way: &str) {
         "forget" => {
             let mut released = launched(sleeper()).process;
             released.set_release(true);
-            drop(keeper::watch(&released).unwrap());
+            drop(keeper::watch(&released));
             say!("free {}", released.pid());
             loop {
                 std::thread::park();
@@ -170,13 +176,9 @@ fn owner_with(way: &str, terminal: Option<File>, variables: &[&str]) -> Owner {
             break;
         }
     }
-    let size = 5 + if house.is_none() {
-        0
-    } else if way == "chains" {
-        8
-    } else {
-        4 * TREE_SIZE
-    };
+    let trees = if house.is_none() || way == "chains" { 0 } else { 4 * TREE_SIZE };
+    let group = if facts().pidfd { GROUP_SIZE } else { 0 };
+    let size = trees + group + 1;
     assert!(pids.len() >= size, "{way}: {pids:?}");
     Owner { process, house, pids, stdout }
 }
@@ -254,6 +256,10 @@ fn an_owner_that_is_interrupted_at_its_terminal() {
 
 #[test]
 fn an_owner_that_leaves_a_forked_copy_of_itself() {
+    if !facts().pidfd {
+        // The copy has the lifeline, and nothing else tells of the owner's end.
+        return;
+    }
     let mut owner = owner("copy", None);
     let copy = number_behind("copy ", &mut owner.stdout);
     let took = owner.aftermath();
@@ -297,6 +303,10 @@ fn kernels_without_cgroup_kill() {
 
 #[test]
 fn an_owner_that_replaced_its_keeper() {
+    if !facts().pidfd {
+        // By them it is seen what the other one has been told.
+        return;
+    }
     let mut owner = owner("wait", None);
     let first = owner.pids.pop().unwrap();
     os::kill(first, libc::SIGKILL);
