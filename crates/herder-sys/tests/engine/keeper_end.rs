@@ -41,6 +41,8 @@ const TREE_SIZE: usize = 6;
 /// Forks and exits as fast as it can.
 const CHAIN: &str = "c='sh -c \"$c\" &'; export c; eval \"$c\"; exec sleep 1000";
 
+const STAY: &str = "exec sleep 1000";
+
 /// Not a test by itself: the owner that the tests start.
 #[test]
 fn an_owner() {
@@ -286,6 +288,53 @@ fn chains_that_fork_as_fast_as_they_can() {
     for _ in 0..10 {
         ends("chains", |pid| os::kill(pid, libc::SIGKILL));
     }
+}
+
+#[test]
+fn cgroups_in_depth_and_breadth() {
+    let owner = owner("wait", None);
+    let Some(house) = &owner.house else { return };
+    let mut deep = house.path.join("3/inner");
+    for level in 0..100 {
+        deep.push(if level % 2 == 0 { "a" } else { "b" });
+        std::fs::create_dir(&deep).unwrap();
+        if level % 10 == 0 {
+            std::fs::create_dir(deep.join("beside")).unwrap();
+        }
+    }
+    let deepest =
+        launched(sh(&house.inside(deep.strip_prefix(&house.path).unwrap().to_str().unwrap(), STAY)));
+    for leaf in 0..200 {
+        std::fs::create_dir(house.path.join(format!("leaf-{leaf}"))).unwrap();
+    }
+    until("somebody lives in the deepest", || house.members(deep.to_str().unwrap()).len() == 1);
+    os::kill(owner.process.pid(), libc::SIGKILL);
+    let took = owner.aftermath();
+    say!("a hundred levels, 200 leaves: {took:?}");
+    assert!(took < SECOND, "{took:?}");
+    deepest.process.wait_exited().unwrap();
+}
+
+/// Under another user: only who may kill root's processes may kill it.
+#[test]
+fn a_child_of_another_user() {
+    if !os::is_root() {
+        return;
+    }
+    let owner = owner("wait", None);
+    let Some(house) = &owner.house else { return };
+    let mut request =
+        sh(&house.inside("other", "echo; exec setpriv --reuid=65534 --clear-groups sleep 1000"));
+    request.fds = vec![(1, FdSource::Null)];
+    let child = launched(request);
+    until("it has changed its user", || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.process.pid())).unwrap();
+        status.contains("Uid:\t65534")
+    });
+    os::kill(owner.process.pid(), libc::SIGKILL);
+    let took = owner.aftermath();
+    assert!(took < SECOND, "{took:?}");
+    child.process.wait_exited().unwrap();
 }
 
 #[test]
