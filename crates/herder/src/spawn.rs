@@ -179,7 +179,7 @@ fn scope(command: &Command, choice: Choice, name: &str) -> Result<(Option<Scope>
         let scope = fold.scope().map_err(|error| refused("its herd takes nobody any more", error))?;
         return Ok((scope, Reach { hold: Hold::new(None), strength, refusals }));
     }
-    let scope = mechanism.map(Scope::new).transpose();
+    let scope = mechanism.map(Scope::without_stats).transpose();
     let scope = scope.map_err(|error| refused("no scope can be made for it", error))?;
     Ok((scope.clone(), Reach { hold: Hold::new(scope), strength, refusals }))
 }

@@ -115,8 +115,21 @@ impl Scope {
     ///
     /// A [`Refusal`] inside: the host can't do it (see [`mechanism`]), or lacks something for the moment.
     pub fn new(wanted: Mechanism) -> io::Result<Self> {
+        Self::make(wanted, true)
+    }
+
+    /// The same for those who won't ask for its [`stats`](Self::stats), and so save looking at what was spent before.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn without_stats(wanted: Mechanism) -> io::Result<Self> {
+        Self::make(wanted, false)
+    }
+
+    fn make(wanted: Mechanism, account: bool) -> io::Result<Self> {
         mechanism(wanted).map_err(Clone::clone)?;
-        Ok(Self(Arc::new(Inner::Cgroup(Cgroup::new()?))))
+        Ok(Self(Arc::new(Inner::Cgroup(Cgroup::new(account)?))))
     }
 
     /// What holds it together.
@@ -204,7 +217,7 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// As read(2).
+    /// As read(2); `Unsupported` if it was made [without](Self::without_stats).
     pub fn stats(&self) -> io::Result<ScopeStats> {
         self.cgroup().stats()
     }
@@ -235,7 +248,7 @@ impl Scope {
     /// Kills all members at once, until none is left, whoever has handles still. Does not wait.
     pub fn end(self) {
         // The last handle's drop does it.
-        if Arc::strong_count(&self.0) > 1 {
+        if Arc::strong_count(&self.0) > 1 && !self.is_empty().unwrap_or(false) {
             // Nobody is left to tell: the drop of the last handle repeats it.
             drop(self.kill());
         }

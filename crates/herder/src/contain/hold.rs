@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -75,7 +76,7 @@ impl Hold {
                 drop(scope.kill());
             }
             watch.changed(pause).await;
-            pause = (pause * 2).min(if watch.0.is_some() { RARELY } else { LONGEST });
+            pause = (pause * 2).min(if watch.fd.is_some() { RARELY } else { LONGEST });
         }
     }
 
@@ -97,7 +98,11 @@ const LONGEST: Duration = Duration::from_millis(100);
 const RARELY: Duration = Duration::from_secs(1);
 
 /// What tells that a scope may have become empty.
-struct Watch(Option<AsyncFd<Changes>>);
+struct Watch {
+    fd: Option<AsyncFd<Changes>>,
+    /// Whether the runtime has timers, as far as we know.
+    timers: bool,
+}
 
 struct Changes(Scope);
 
@@ -114,17 +119,42 @@ impl Watch {
         let interest = Interest::PRIORITY;
         #[expect(deprecated, reason = "the safe form: the scope owns its descriptor, which never changes")]
         let register = || AsyncFd::with_interest(Changes(scope.clone()), interest).ok();
-        Self(can.then(register).flatten())
+        // Tokio panics in a runtime without its I/O driver, and has no way to ask beforehand.
+        let fd = can.then(|| catch_unwind(AssertUnwindSafe(register)).ok()).flatten().flatten();
+        Self { fd, timers: Handle::try_current().is_ok() }
     }
 
     /// Waits for news, `pause` at most.
     async fn changed(&mut self, pause: Duration) {
-        let Some(fd) = &self.0 else { return tokio::time::sleep(pause).await };
+        let pass = pass(&mut self.timers, pause);
+        let Some(fd) = &self.fd else { return pass.await };
         let news = async {
             if let Ok(mut ready) = fd.ready(Interest::PRIORITY).await {
                 ready.clear_ready();
             }
         };
-        drop(tokio::time::timeout(pause, news).await);
+        tokio::select! {
+            () = news => {}
+            () = pass => {}
+        }
+    }
+}
+
+/// Sleeps, in any runtime or none.
+async fn pass(timers: &mut bool, pause: Duration) {
+    // Tokio panics where there are no timers, and has no way to ask beforehand.
+    if *timers && let Ok(sleep) = catch_unwind(|| tokio::time::sleep(pause)) {
+        return sleep.await;
+    }
+    *timers = false;
+    let (sender, over) = tokio::sync::oneshot::channel();
+    let body = move || {
+        std::thread::sleep(pause);
+        // Nobody waits any more, if that fails.
+        let _ = sender.send(());
+    };
+    match std::thread::Builder::new().name("herder-pause".into()).stack_size(64 * 1024).spawn(body) {
+        Ok(_) => drop(over.await),
+        Err(_) => tokio::task::yield_now().await,
     }
 }

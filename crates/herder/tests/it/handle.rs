@@ -78,7 +78,7 @@ fn a_signal_reaches_the_whole_group_or_the_child_alone() {
         let script = "spawn:on:TERM:mark:grandchild,mark:up,hang";
         let mut command = fixture(&[script, "on:TERM:mark:child", "mark:up", "hang"]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        assert_eq!(child.strength(), Strength::Group);
+        assert!(child.strength() >= Strength::Group);
         let mut stdout = child.stdout.take().unwrap();
         assert_eq!((line(&mut stdout).await, line(&mut stdout).await), ("up".into(), "up".into()));
         child.handle().signal_child(Signal::TERM).unwrap();

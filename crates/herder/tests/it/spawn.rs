@@ -63,7 +63,7 @@ fn a_command_may_be_used_again_and_copied() {
 fn the_child_leads_a_group_of_its_own() {
     run(async {
         let mut command = fixture(&["pid", "pgid", "sid", "hang"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).containment(Containment::Group);
         let mut child = command.spawn().unwrap();
         let stdout = child.stdout.as_mut().unwrap();
         let (pid, group, session) = (line(stdout).await, line(stdout).await, line(stdout).await);
@@ -96,6 +96,7 @@ fn groups_and_sessions_as_asked() {
         let group = leader.id().unwrap();
         let mut command = fixture(&["pgid", "hang"]);
         command.process_group(i32::try_from(group).unwrap()).stdout(Stdio::piped());
+        command.containment(Containment::Group);
         let mut member = command.spawn().unwrap();
         assert_eq!(line(member.stdout.as_mut().unwrap()).await, group.to_string());
         assert_eq!(member.strength(), Strength::Child);

@@ -54,7 +54,7 @@ fn a_kill_wins_against_a_group_that_keeps_forking() {
 fn a_descendant_in_its_own_session_is_out_of_reach_and_that_is_told() {
     run(async {
         let mut command = fixture(&["spawn-setsid:mark:up,eof-wait,mark:bye", "spawned", "hang"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).containment(Containment::Group);
         let mut child = command.spawn().unwrap();
         // Not more is promised: see `Strength`.
         assert_eq!(child.strength(), Strength::Group);
@@ -92,7 +92,7 @@ fn a_child_that_leads_a_session_takes_its_group_along() {
     run(async {
         use herder::os::unix::CommandExt;
         let mut command = fixture(&["spawn:mark:up,hang", "mark:up", "hang"]);
-        command.stdout(Stdio::piped()).setsid();
+        command.stdout(Stdio::piped()).setsid().containment(Containment::Group);
         let leash = Leash::tie(&mut command);
         let mut child = command.spawn().unwrap();
         drop(command);

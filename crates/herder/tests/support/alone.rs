@@ -15,6 +15,9 @@ const ALONE: &str = "HERDER_TEST_ALONE";
 /// Longer than any of them takes on the slowest machine.
 const LIMIT: Duration = Duration::from_secs(100);
 
+/// The folder of all scopes, and two descriptors for each of the few that are kept open.
+pub(crate) const SCOPES_KEPT: usize = 1 + 2 * 16;
+
 /// Runs `body`, a closure in a test, in a process of its own: this program anew, with this test only.
 ///
 /// In the end the copy has no child left, and no more descriptors than before.
@@ -28,13 +31,22 @@ pub(crate) fn alone_by<F: FnOnce()>(starter: &[&str], body: F) {
     let name = name.trim_end_matches("::{{closure}}");
     if std::env::var_os(ALONE).is_some_and(|alone| alone == name) {
         // Tokio keeps a pair for signals once there was a runtime.
-        drop(super::current_thread());
+        let runtime = super::current_thread();
+        // So does the library for its scopes: the folder of them, and the end of the line to the keeper.
+        let status = runtime.block_on(super::fixture(&[]).status()).unwrap();
+        assert!(status.success());
+        drop(runtime);
         let before = open_fds();
         body();
         eventually("no child is left", || children().is_empty());
         let mut after = open_fds();
         // The reaper keeps its own two.
         after.retain(|fd| before.contains(fd) || !fd.1.starts_with("anon_inode:[event"));
+        // A few scopes are kept ready, in a few descriptors each.
+        let scopes = format!("/herder-{}-", std::process::id());
+        let (kept, after): (Vec<_>, Vec<_>) = after.into_iter().partition(|fd| fd.1.contains(&scopes));
+        assert!(kept.len() <= SCOPES_KEPT, "{kept:?}");
+        let before: Vec<_> = before.into_iter().filter(|fd| !fd.1.contains(&scopes)).collect();
         assert_eq!(after, before, "descriptors");
         return;
     }

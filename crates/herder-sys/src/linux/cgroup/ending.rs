@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::super::reaper;
 use super::house::{DeadHouse, House};
-use super::{Leaf, State, files, kill, read_state};
+use super::leaf::{Leaf, State, kill, read_state};
+use super::files;
 
 #[derive(Debug)]
 struct Ending {

@@ -91,6 +91,11 @@ pub(super) fn has_dirs(dir: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(attributes(dir, c"")?.st_nlink > 2)
 }
 
+/// The same for the cgroup `name` in `dir`.
+pub(super) fn has_dirs_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<bool> {
+    Ok(attributes(dir, name)?.st_nlink > 2)
+}
+
 /// The names of the cgroups in `dir`.
 pub(super) fn dirs(dir: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
     if !has_dirs(dir)? {

@@ -10,13 +10,14 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::super::pidfd::is_shortage;
 use super::super::{facts, keeper};
 use super::find::{self, Missing, Place};
-use super::{Leaf, State, ending, files};
+use super::leaf::{Home, Leaf, State};
+use super::{ending, files};
 use crate::{Refusal, facts as host};
 
 /// So many leaves wait for scopes to come.
@@ -28,7 +29,7 @@ pub(super) struct House {
     /// The cgroup that the house stands in: our own, or the one above.
     pub(super) parent: OwnedFd,
     name: CString,
-    pub(super) dir: OwnedFd,
+    home: Arc<Home>,
     next: AtomicU64,
     pool: Mutex<Vec<Leaf>>,
     /// Whether controllers are enabled for the leaves: they remember what happened in them.
@@ -87,7 +88,7 @@ pub(in super::super) fn tidy() -> io::Result<bool> {
         return Ok(true);
     };
     for leaf in house.pool().drain(..) {
-        files::remove_dir(house.dir.as_fd(), &files::number_name(leaf.number))?;
+        files::remove_dir(house.dir(), &leaf.name)?;
     }
     match files::remove_dir(house.parent.as_fd(), &house.name) {
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(false),
@@ -154,16 +155,16 @@ impl House {
             owner,
             parent: parent.try_clone().map_err(|error| undo(error, "a cgroup in"))?,
             name: name.clone(),
-            dir,
+            home: Arc::new(Home { dir, open: AtomicUsize::new(0) }),
             next: AtomicU64::new(0),
             pool: Mutex::new(Vec::new()),
             controlled: AtomicBool::new(false),
         };
         let leaf = house.make().map_err(|error| undo(error, "a cgroup in"))?;
         // The kernel asks for more than making a folder does: the right to take processes from where we are.
-        let born = facts::try_birth_into(leaf.dir.as_raw_fd());
-        if let Err(error) = born.and_then(|()| opened(house.dir.as_fd(), &house.name)) {
-            drop(files::remove_dir(house.dir.as_fd(), &files::number_name(leaf.number)));
+        let born = leaf.dir().and_then(|dir| facts::try_birth_into(dir.as_fd().as_raw_fd()));
+        if let Err(error) = born.and_then(|()| opened(house.dir(), &house.name)) {
+            drop(files::remove_dir(house.dir(), &leaf.name));
             return Err(undo(error, "a child in a cgroup of"));
         }
         house.pool().push(leaf);
@@ -175,24 +176,30 @@ impl House {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn dir(&self) -> BorrowedFd<'_> {
+        self.home.dir.as_fd()
+    }
+
     /// An empty leaf: a used one, or a new one.
-    pub(super) fn take(&self) -> io::Result<Leaf> {
+    pub(super) fn take(&self, account: bool) -> io::Result<Leaf> {
         let pooled = self.pool().pop();
-        pooled.map_or_else(|| self.make(), Ok)
+        let Some(mut leaf) = pooled else { return self.make() };
+        if account {
+            leaf.start_account()?;
+        }
+        Ok(leaf)
     }
 
     fn make(&self) -> io::Result<Leaf> {
         loop {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let name = files::number_name(number);
-            match files::make_dir(self.dir.as_fd(), &name) {
+            let name = files::number_name(self.next.fetch_add(1, Ordering::Relaxed));
+            match files::make_dir(self.dir(), &name) {
                 // From before an execve of this process.
                 Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
                 Err(error) => return Err(error),
                 Ok(()) => {
-                    let dir = files::open_dir(self.dir.as_fd(), &name);
-                    let dir = dir.inspect_err(|_| drop(files::remove_dir(self.dir.as_fd(), &name)))?;
-                    return Ok(Leaf::new(number, dir));
+                    let leaf = Leaf::new(Arc::clone(&self.home), name.clone());
+                    return leaf.inspect_err(|_| drop(files::remove_dir(self.dir(), &name)));
                 }
             }
         }
@@ -202,12 +209,14 @@ impl House {
     /// removed yet.
     pub(super) fn put_or_remove(&self, mut leaf: Leaf, state: State) -> Option<Leaf> {
         if !self.controlled.load(Ordering::Relaxed) && self.pool().len() < POOLED && leaf.renew(state) {
-            self.pool().push(leaf);
+            let mut pool = self.pool();
+            // Those that are kept open are the first to be used again.
+            let at = if leaf.is_kept_open() { pool.len() } else { 0 };
+            pool.insert(at, leaf);
             return None;
         }
-        let below = files::walk(leaf.dir.as_fd(), true, &mut |_| Ok(()));
-        let name = files::number_name(leaf.number);
-        let removed = below.and_then(|()| files::remove_dir(self.dir.as_fd(), &name));
+        let below = leaf.dir().and_then(|dir| files::walk(dir.as_fd(), true, &mut |_| Ok(())));
+        let removed = below.and_then(|()| files::remove_dir(self.dir(), &leaf.name));
         let again = removed.is_err_and(|error| !files::is_gone(&error));
         again.then_some(leaf)
     }

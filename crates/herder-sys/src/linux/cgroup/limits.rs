@@ -71,7 +71,7 @@ fn has(list: &str, controller: &str) -> bool {
 }
 
 fn look(house: &House, controller: &str) -> Control {
-    let (parent, house) = (house.parent.as_fd(), house.dir.as_fd());
+    let (parent, house) = (house.parent.as_fd(), house.dir());
     let lists = |dir, name| files::read(dir, name).is_ok_and(|list| has(&list, controller));
     // The root has no type; asking it for its processes would be a long answer.
     let is_root = files::open_file(parent, c"cgroup.type").is_err();
@@ -98,7 +98,7 @@ pub(super) fn apply(house: &House, leaf: BorrowedFd<'_>, limit: Limit) -> Result
             enable(house.parent.as_fd())?;
         }
         house.controlled.store(true, Ordering::Relaxed);
-        enable(house.dir.as_fd())?;
+        enable(house.dir())?;
         files::write(leaf, file, &value)
     };
     let done = match way(look(house, controller)) {

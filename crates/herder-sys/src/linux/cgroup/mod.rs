@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `mod` | one leaf while a scope has it: enter, kill, freeze, empty? and the end |
+//! | `leaf` | one folder of a house: what it says about its inside, and the kill of it |
 //! | `find` | where this program is in the hierarchy (pure) |
 //! | `house` | the program's own folder of leaves, the pool in it, and the sweep of dead owners' |
 //! | `ending` | what was dropped and is not empty yet, for the reaper thread |
@@ -16,133 +17,22 @@ mod ending;
 mod files;
 mod find;
 mod house;
+mod leaf;
 mod limits;
 mod members;
 
 pub(super) use ending::{retry, sweep};
 pub(super) use house::{refusal, tidy};
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use self::house::House;
-use super::facts;
+use self::leaf::{Dir, Leaf, spent};
 use crate::{LaunchError, Limit, Member, Refusal, ScopeStats, Signal, SpawnStep};
-
-/// A folder for the processes of one scope at a time.
-#[derive(Debug)]
-struct Leaf {
-    number: u64,
-    dir: OwnedFd,
-    /// `cgroup.events`, once somebody watches it.
-    events: OnceLock<File>,
-    /// The processor time of earlier scopes here: the kernel goes on counting.
-    spent: Spent,
-    /// Whether it differs from a new one, and so can't serve again.
-    changed: AtomicBool,
-    /// How often it was killed.
-    kills: AtomicU32,
-}
-
-/// Processor time in user mode and in the kernel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Spent {
-    user: u64,
-    system: u64,
-}
-
-/// What the kernel says about the inside of a cgroup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct State {
-    populated: bool,
-    frozen: bool,
-}
-
-impl Leaf {
-    fn new(number: u64, dir: OwnedFd) -> Self {
-        Self {
-            number,
-            dir,
-            events: OnceLock::new(),
-            spent: Spent::default(),
-            changed: AtomicBool::new(false),
-            kills: AtomicU32::new(0),
-        }
-    }
-
-    fn dir(&self) -> BorrowedFd<'_> {
-        self.dir.as_fd()
-    }
-
-    fn state(&self) -> io::Result<State> {
-        // Through the file that is watched: reading it is what makes it quiet again.
-        match self.events.get() {
-            Some(events) => read_state(events),
-            None => read_state(&files::open_file(self.dir(), c"cgroup.events")?),
-        }
-    }
-
-    /// One round of a kill.
-    ///
-    /// A cgroup that was killed once is no place for births: kernels since 6.14 compare how often the parent's cgroup
-    /// and the child's were killed, to find births that a kill has overtaken, and so kill every child that comes
-    /// from elsewhere (`CLONE_INTO_CGROUP`).
-    fn kill(&self) -> io::Result<()> {
-        let by_file = !is_killed_by_hand(self.dir());
-        self.changed.fetch_or(by_file, Ordering::Relaxed);
-        let result = kill(self.dir());
-        // After the kill: who makes a place for births because of it must come later.
-        self.kills.fetch_add(u32::from(by_file), Ordering::SeqCst);
-        result
-    }
-
-    /// Makes it as good as new. `false`: it can't be.
-    fn renew(&mut self, state: State) -> bool {
-        if self.changed.load(Ordering::Relaxed) || files::has_dirs(self.dir()).unwrap_or(true) {
-            return false;
-        }
-        if state.frozen && files::write(self.dir(), c"cgroup.freeze", "0").is_err() {
-            return false;
-        }
-        let Ok(spent) = spent(self.dir()) else { return false };
-        self.spent = spent;
-        self.events = OnceLock::new();
-        true
-    }
-}
-
-fn read_state(events: &File) -> io::Result<State> {
-    let mut text = [0u8; 128];
-    let count = events.read_at(&mut text, 0)?;
-    let says = |line: &[u8]| text[..count].split(|byte| *byte == b'\n').any(|found| found == line);
-    Ok(State { populated: !says(b"populated 0"), frozen: says(b"frozen 1") })
-}
-
-fn spent(dir: BorrowedFd<'_>) -> io::Result<Spent> {
-    let text = files::read(dir, c"cpu.stat")?;
-    let value = |key| files::value_of(&text, key).unwrap_or(0);
-    Ok(Spent { user: value("user_usec"), system: value("system_usec") })
-}
-
-/// One round of a kill of all that is in `dir` and below. It does not wait.
-fn kill(dir: BorrowedFd<'_>) -> io::Result<()> {
-    if is_killed_by_hand(dir) { members::kill(dir) } else { files::write(dir, c"cgroup.kill", "1") }
-}
-
-/// Whether this kernel lacks `cgroup.kill` (before 5.14), or it is not to be used.
-fn is_killed_by_hand(dir: BorrowedFd<'_>) -> bool {
-    static BY_HAND: OnceLock<bool> = OnceLock::new();
-    let lacks = || {
-        files::open_file(dir, c"cgroup.procs").is_ok()
-            && files::attributes(dir, c"cgroup.kill").is_err_and(|error| files::is_gone(&error))
-    };
-    *BY_HAND.get_or_init(|| facts::is_disabled("cgroup_kill") || lacks())
-}
 
 /// A scope's hold of a leaf. Dropped, it kills what is in it, and the leaf goes back when it is empty.
 #[derive(Debug)]
@@ -166,18 +56,27 @@ struct Annex {
     dir: Option<Arc<OwnedFd>>,
 }
 
+/// Where a child is born.
+#[derive(Debug)]
+enum Place<'a> {
+    Leaf(Dir<'a>),
+    Annex(Arc<OwnedFd>),
+}
+
 /// A way into the scope, for one birth: while it is there, the scope is not frozen.
 #[derive(Debug)]
 pub(super) struct Entrance<'a> {
-    dir: RawFd,
-    _annex: Option<Arc<OwnedFd>>,
+    dir: Place<'a>,
     cgroup: &'a Cgroup,
     _frozen: RwLockReadGuard<'a, bool>,
 }
 
 impl Entrance<'_> {
     pub(super) fn dir(&self) -> RawFd {
-        self.dir
+        match &self.dir {
+            Place::Leaf(dir) => dir.as_fd().as_raw_fd(),
+            Place::Annex(dir) => dir.as_raw_fd(),
+        }
     }
 
     /// Whose fault a refused birth is.
@@ -192,18 +91,17 @@ impl Entrance<'_> {
 }
 
 impl Cgroup {
-    pub(super) fn new() -> Result<Self, Refusal> {
-        let house = house::current()?;
-        let leaf = match house.take() {
+    /// `account`: whether it is asked for its [`stats`](Self::stats).
+    pub(super) fn new(account: bool) -> Result<Self, Refusal> {
+        let mut house = house::current()?;
+        let mut leaf = house.take(account);
+        if leaf.as_ref().is_err_and(files::is_gone) {
             // Somebody removed the house.
-            Err(error) if files::is_gone(&error) => {
-                house.forget();
-                let house = house::current()?;
-                let leaf = house.take().map_err(|error| house.refuse_leaf(&error))?;
-                return Ok(Self::with(house, leaf));
-            }
-            leaf => leaf.map_err(|error| house.refuse_leaf(&error))?,
-        };
+            house.forget();
+            house = house::current()?;
+            leaf = house.take(account);
+        }
+        let leaf = leaf.map_err(|error| house.refuse_leaf(&error))?;
         Ok(Self::with(house, leaf))
     }
 
@@ -223,8 +121,8 @@ impl Cgroup {
         self.leaf.as_ref().ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
     }
 
-    fn dir(&self) -> io::Result<BorrowedFd<'_>> {
-        self.leaf().map(Leaf::dir)
+    fn dir(&self) -> io::Result<Dir<'_>> {
+        self.leaf()?.dir()
     }
 
     pub(super) fn enter(&self) -> Result<Entrance<'_>, LaunchError> {
@@ -235,9 +133,11 @@ impl Cgroup {
         }
         let failure = |error: io::Error| refuse(error.raw_os_error().unwrap_or(libc::ENODEV));
         let leaf = self.leaf().map_err(failure)?;
-        let annex = self.annex(leaf).map_err(failure)?;
-        let dir = annex.as_deref().unwrap_or(&leaf.dir).as_raw_fd();
-        Ok(Entrance { dir, _annex: annex, cgroup: self, _frozen: frozen })
+        let dir = match self.annex(leaf).map_err(failure)? {
+            Some(annex) => Place::Annex(annex),
+            None => Place::Leaf(leaf.dir().map_err(failure)?),
+        };
+        Ok(Entrance { dir, cgroup: self, _frozen: frozen })
     }
 
     /// Where to be born in a leaf that was killed: see [`Leaf::kill`].
@@ -249,10 +149,11 @@ impl Cgroup {
         let mut annex = self.annex.lock().unwrap_or_else(PoisonError::into_inner);
         if annex.kills != kills || annex.dir.is_none() {
             let name = |kills| files::number_name(u64::from(kills));
+            let dir = leaf.dir()?;
             // The last one is empty, or is removed with the leaf.
-            drop(files::remove_dir(leaf.dir(), &name(annex.kills)));
-            files::make_dir(leaf.dir(), &name(kills))?;
-            *annex = Annex { kills, dir: Some(Arc::new(files::open_dir(leaf.dir(), &name(kills))?)) };
+            drop(files::remove_dir(dir.as_fd(), &name(annex.kills)));
+            files::make_dir(dir.as_fd(), &name(kills))?;
+            *annex = Annex { kills, dir: Some(Arc::new(files::open_dir(dir.as_fd(), &name(kills))?)) };
         }
         Ok(annex.dir.clone())
     }
@@ -260,7 +161,7 @@ impl Cgroup {
     /// Whether the limit of processes is reached.
     fn is_full(&self) -> bool {
         let Ok(dir) = self.dir() else { return false };
-        let number = |name| files::read(dir, name).ok()?.trim().parse::<u64>().ok();
+        let number = |name| files::read(dir.as_fd(), name).ok()?.trim().parse::<u64>().ok();
         number(c"pids.max").zip(number(c"pids.current")).is_some_and(|(most, now)| now >= most)
     }
 
@@ -269,7 +170,7 @@ impl Cgroup {
     }
 
     pub(super) fn adopt(&self, pid: i32) -> io::Result<()> {
-        files::write(self.dir()?, c"cgroup.procs", &pid.to_string())
+        files::write(self.dir()?.as_fd(), c"cgroup.procs", &pid.to_string())
     }
 
     pub(super) fn release(&self) {
@@ -280,12 +181,12 @@ impl Cgroup {
         if signal == Signal::KILL {
             return self.kill();
         }
-        members::signal(self.dir()?, signal.as_raw())
+        members::signal(self.dir()?.as_fd(), signal.as_raw())
     }
 
     pub(super) fn set_frozen(&self, frozen: bool) -> io::Result<()> {
         let mut state = self.frozen.write().unwrap_or_else(PoisonError::into_inner);
-        files::write(self.dir()?, c"cgroup.freeze", if frozen { "1" } else { "0" })?;
+        files::write(self.dir()?.as_fd(), c"cgroup.freeze", if frozen { "1" } else { "0" })?;
         *state = frozen;
         Ok(())
     }
@@ -302,21 +203,23 @@ impl Cgroup {
         let leaf = self.leaf().ok()?;
         if leaf.events.get().is_none() {
             // Lost against another thread, ours is closed again.
-            let _ = leaf.events.set(files::open_file(leaf.dir(), c"cgroup.events").ok()?);
+            let _ = leaf.events.set(files::open_file(leaf.dir().ok()?.as_fd(), c"cgroup.events").ok()?);
         }
         leaf.events.get().map(AsFd::as_fd)
     }
 
     pub(super) fn members(&self) -> io::Result<Vec<Member>> {
-        members::list(self.dir()?)
+        members::list(self.dir()?.as_fd())
     }
 
     pub(super) fn stats(&self) -> io::Result<ScopeStats> {
         let leaf = self.leaf()?;
-        let (now, before) = (spent(leaf.dir())?, leaf.spent);
-        let bytes = |name| files::read(leaf.dir(), name).ok()?.trim().parse().ok();
+        let Some(before) = leaf.spent else { return Err(io::ErrorKind::Unsupported.into()) };
+        let dir = leaf.dir()?;
+        let now = spent(dir.as_fd())?;
+        let bytes = |name| files::read(dir.as_fd(), name).ok()?.trim().parse().ok();
         Ok(ScopeStats {
-            processes: members::pids(leaf.dir())?.len(),
+            processes: members::pids(dir.as_fd())?.len(),
             user: Duration::from_micros(now.user.saturating_sub(before.user)),
             system: Duration::from_micros(now.system.saturating_sub(before.system)),
             memory: bytes(c"memory.current"),
@@ -325,9 +228,10 @@ impl Cgroup {
     }
 
     pub(super) fn limit(&self, limit: Limit) -> Result<(), Refusal> {
-        let leaf = self.leaf().map_err(|error| Refusal::of("the scope has ended", &error, ""))?;
+        let ended = |error| Refusal::of("the scope has ended", &error, "");
+        let leaf = self.leaf().map_err(ended)?;
         leaf.changed.store(true, Ordering::Relaxed);
-        limits::apply(&self.house, leaf.dir(), limit)
+        limits::apply(&self.house, leaf.dir().map_err(ended)?.as_fd(), limit)
     }
 }
 
