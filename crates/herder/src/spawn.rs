@@ -180,7 +180,13 @@ fn scope(command: &Command, choice: Choice, name: &str) -> Result<(Option<Scope>
         return Ok((scope, Reach { hold: Hold::new(None), strength, refusals }));
     }
     let scope = mechanism.map(Scope::without_stats).transpose();
-    let scope = scope.map_err(|error| refused("no scope can be made for it", error))?;
+    let scope = scope.map_err(|error| {
+        if !herder_sys::is_shortage(&error) {
+            return refused("no scope can be made for it", error);
+        }
+        let detail = format!("no scope can be made for it: {error}");
+        SpawnError::new(name, SpawnErrorKind::OutOfResources, detail, error).at(SpawnStep::Scope)
+    })?;
     Ok((scope.clone(), Reach { hold: Hold::new(scope), strength, refusals }))
 }
 

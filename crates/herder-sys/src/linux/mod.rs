@@ -43,7 +43,7 @@ pub use fd::{foreground_terminal, pipe, set_nonblocking, stack_limit};
 pub use launch::Launch;
 pub use pre_exec::PreExec;
 pub use process::{Process, ProcessHandle};
-pub use scope::{Limit, Mechanism, Member, Refusal, Scope, ScopeStats, mechanism, tidy_scopes};
+pub use scope::{Limit, Mechanism, Member, Refusal, Scope, ScopeStats, is_shortage, mechanism, tidy_scopes};
 pub use spawn::spawn;
 pub use thread::{is_permanent_thread, spawn_on_thread};
 

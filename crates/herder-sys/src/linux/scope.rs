@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cgroup::{self, Cgroup, Entrance};
+use super::pidfd;
 use super::process::ProcessHandle;
 use crate::{LaunchError, Signal};
 
@@ -59,6 +60,15 @@ impl From<Refusal> for io::Error {
         let kind = Self::from_raw_os_error(refusal.errno).kind();
         Self::new(kind, refusal)
     }
+}
+
+/// Whether a failure, [`Scope::new`]'s included, is that of a host which lacks something for the moment: descriptors,
+/// memory, processes.
+#[must_use]
+pub fn is_shortage(error: &io::Error) -> bool {
+    let refusal = error.get_ref().and_then(|inner| inner.downcast_ref::<Refusal>());
+    let inner = refusal.map(|refusal| io::Error::from_raw_os_error(refusal.errno));
+    pidfd::is_shortage(inner.as_ref().unwrap_or(error))
 }
 
 /// Whether this host can do it, found out once by trying.

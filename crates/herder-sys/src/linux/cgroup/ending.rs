@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::super::reaper;
+use super::files;
 use super::house::{DeadHouse, House};
 use super::leaf::{Leaf, State, kill, read_state};
-use super::files;
 
 #[derive(Debug)]
 struct Ending {

@@ -83,7 +83,7 @@ impl Entrance<'_> {
     pub(super) fn failure(&self, errno: i32) -> LaunchError {
         let step = match errno {
             libc::EAGAIN if !self.cgroup.is_full() => SpawnStep::Clone,
-            libc::ENOMEM => SpawnStep::Clone,
+            libc::ENOMEM | libc::EMFILE | libc::ENFILE => SpawnStep::Clone,
             _ => SpawnStep::Scope,
         };
         LaunchError { step, errno }
@@ -131,7 +131,12 @@ impl Cgroup {
         if *frozen {
             return Err(refuse(libc::EBUSY));
         }
-        let failure = |error: io::Error| refuse(error.raw_os_error().unwrap_or(libc::ENODEV));
+        let failure = |error: io::Error| match error.raw_os_error() {
+            Some(errno @ (libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
+                LaunchError { step: SpawnStep::Prepare, errno }
+            }
+            errno => refuse(errno.unwrap_or(libc::ENODEV)),
+        };
         let leaf = self.leaf().map_err(failure)?;
         let dir = match self.annex(leaf).map_err(failure)? {
             Some(annex) => Place::Annex(annex),
