@@ -33,6 +33,7 @@
 //! | `tokio-ct`, `tokio-mt` | `tokio::process` on a current-thread and on a multi-thread runtime |
 //! | `async-process` | `async-process` on smol's executor |
 //! | `herder-ct`, `herder-mt` | `herder::Command::spawn` (feature `herder`) |
+//! | `herder-scope` | as `herder-ct`, with the strongest scope of this host around each child |
 //! | `herder-ct-async`, `herder-mt-async` | `herder::Command::spawn_async` (feature `herder`) |
 //!
 //! # What each workload needs

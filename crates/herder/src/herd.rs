@@ -191,7 +191,8 @@ impl Herd {
             return result;
         }
         let failed = |child: &ChildHandle| child.signal(signal).err();
-        self.children().iter().filter_map(failed).last().map_or(Ok(()), |error| Err(error.into()))
+        let errors: Vec<_> = self.children().iter().filter_map(failed).collect();
+        errors.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Stops every process in it from running, until [`resume`](Self::resume). A spawn into it is refused meanwhile.
@@ -234,8 +235,9 @@ impl Herd {
     fn kill_once(&self) -> io::Result<()> {
         let scope = self.fold.hold.kill().unwrap_or(Ok(()));
         let failed = |child: &ChildHandle| child.start_kill().err();
-        let children = self.children().iter().filter_map(failed).last();
-        scope.and(children.map_or(Ok(()), |error| Err(error.into())))
+        let errors: Vec<_> = self.children().iter().filter_map(failed).collect();
+        scope?;
+        errors.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Kills every process in it, again and again, until nobody is left.
@@ -302,7 +304,14 @@ impl Herd {
     ) -> Result<Vec<Attempt>, SignalError> {
         let (attempts, killed) = (Mutex::new(Vec::new()), AtomicBool::new(false));
         let take = |step| match step {
-            Step::Signal(signal) => self.send(signal),
+            Step::Signal(signal) => {
+                self.send(signal)?;
+                // Those that are stopped would not get to handle it. Of no effect on the others, and no failed step.
+                if signal != Signal::STOP {
+                    drop(self.send(Signal::CONT));
+                }
+                Ok(())
+            }
             Step::Kill => {
                 killed.store(true, Ordering::Relaxed);
                 self.kill_once()

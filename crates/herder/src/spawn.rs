@@ -143,7 +143,7 @@ impl Prepared {
             leak_grace: command.leak_grace,
             kill_on_drop: command.kill_on_drop,
         };
-        Child::new(self.name, process, launch, self.ends, settings, self.started, self.reach)
+        Child::new(self.name, (process, launch), self.ends, settings, self.started, self.reach)
     }
 }
 

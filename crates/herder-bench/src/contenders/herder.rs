@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use ::herder::os::unix::{CommandExt, Resource};
-use ::herder::{Child, Command};
+use ::herder::{Child, Command, Containment};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -15,17 +15,33 @@ use crate::spec::{CWD, Opt, Spec, Turn, VARIABLE, core_limit};
 
 pub(super) struct Herder {
     runtime: Runtime,
+    way: Way,
+}
+
+/// How it spawns.
+#[derive(Clone, Copy)]
+struct Way {
     spawn_async: bool,
+    containment: Containment,
 }
 
 impl Herder {
     pub(super) fn new(multi: bool, spawn_async: bool) -> io::Result<Self> {
-        Ok(Self { runtime: runtime(multi)?, spawn_async })
+        // What the others have, too.
+        let way = Way { spawn_async, containment: Containment::Group };
+        Ok(Self { runtime: runtime(multi)?, way })
+    }
+
+    /// With the strongest scope of this host around each child.
+    pub(super) fn contained() -> io::Result<Self> {
+        let way = Way { spawn_async: false, containment: Containment::Auto };
+        Ok(Self { runtime: runtime(false)?, way })
     }
 }
 
-fn command(spec: &Spec) -> Command {
+fn command(spec: &Spec, way: Way) -> Command {
     let mut command = Command::new(&spec.program);
+    command.containment(way.containment);
     match spec.opt {
         Opt::Plain => {}
         Opt::Cwd => _ = command.current_dir(CWD),
@@ -40,26 +56,26 @@ fn command(spec: &Spec) -> Command {
     command
 }
 
-async fn spawn(spec: &Spec, spawn_async: bool) -> io::Result<Child> {
-    let command = command(spec);
-    Ok(if spawn_async { command.spawn_async().await? } else { command.spawn()? })
+async fn spawn(spec: &Spec, way: Way) -> io::Result<Child> {
+    let command = command(spec, way);
+    Ok(if way.spawn_async { command.spawn_async().await? } else { command.spawn()? })
 }
 
 impl Contender for Herder {
     fn takes(&self, task: Task) -> bool {
         match task {
-            Task::SpawnWait(opt) => !self.spawn_async || opt == Opt::Plain,
+            Task::SpawnWait(opt) => !self.way.spawn_async || opt == Opt::Plain,
             Task::Inflight => true,
-            Task::Output | Task::Alive => !self.spawn_async,
+            Task::Output | Task::Alive => !self.way.spawn_async,
         }
     }
 
     fn spawn_wait(&mut self, spec: &Spec, mut turn: Turn) -> io::Result<Turn> {
-        let (spec, spawn_async) = (spec.clone(), self.spawn_async);
+        let (spec, way) = (spec.clone(), self.way);
         on_runtime(&self.runtime, async move {
             while turn.more() {
                 let begin = Instant::now();
-                let mut child = spawn(&spec, spawn_async).await?;
+                let mut child = spawn(&spec, way).await?;
                 let spawned = Instant::now();
                 let status = child.wait().await?;
                 turn.note(begin, spawned);
@@ -70,11 +86,11 @@ impl Contender for Herder {
     }
 
     fn output(&mut self, spec: &Spec, mut turn: Turn) -> io::Result<Turn> {
-        let spec = spec.clone();
+        let (spec, way) = (spec.clone(), self.way);
         on_runtime(&self.runtime, async move {
             while turn.more() {
                 let begin = Instant::now();
-                let report = command(&spec).output().await?;
+                let report = command(&spec, way).output().await?;
                 turn.note(begin, begin);
                 expect_output(report.status.success(), &report.stdout, &report.stderr)?;
             }
@@ -83,14 +99,14 @@ impl Contender for Herder {
     }
 
     fn inflight(&mut self, spec: &Spec, total: usize, width: usize) -> io::Result<()> {
-        let (spec, spawn_async) = (spec.clone(), self.spawn_async);
+        let (spec, way) = (spec.clone(), self.way);
         on_runtime(&self.runtime, async move {
             let mut tasks = JoinSet::new();
             for _ in 0..width {
                 let spec = spec.clone();
                 tasks.spawn(async move {
                     for _ in 0..total / width {
-                        let mut child = spawn(&spec, spawn_async).await?;
+                        let mut child = spawn(&spec, way).await?;
                         expect_success(child.wait().await?.success())?;
                     }
                     Ok(())
@@ -101,11 +117,11 @@ impl Contender for Herder {
     }
 
     fn alive(&mut self, spec: &Spec, mut census: Census) -> io::Result<Alive> {
-        let (spec, spawn_async) = (spec.clone(), self.spawn_async);
+        let (spec, way) = (spec.clone(), self.way);
         on_runtime(&self.runtime, async move {
             let (ended, mut next) = tokio::sync::mpsc::unbounded_channel();
             for index in 0..census.children {
-                let mut child = spawn(&spec, spawn_async).await?;
+                let mut child = spawn(&spec, way).await?;
                 census.born(child.id());
                 let (ended, turnstile) = (ended.clone(), census.turnstile());
                 tokio::spawn(async move {

@@ -39,7 +39,13 @@ impl Terminal {
     async fn tmux(&self, args: &[&str]) -> String {
         let mut command = Command::new("tmux");
         command.args(["-f", "/dev/null", "-S", "socket"]).args(args).current_dir(self.folder.path());
-        let report = command.env_remove("TMUX").keep_survivors(true).timeout(LONG).output().await.unwrap();
+        let report = command
+            .env_remove("TMUX")
+            .leak(herder::contain::Leak::Ignore)
+            .timeout(LONG)
+            .output()
+            .await
+            .unwrap();
         report.checked().unwrap().stdout_lossy()
     }
 

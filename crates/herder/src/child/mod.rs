@@ -113,8 +113,7 @@ pub(crate) struct Ends {
 impl Child {
     pub(crate) fn new(
         name: Arc<str>,
-        process: Process,
-        launch: Launch,
+        (process, launch): (Process, Launch),
         mut ends: Ends,
         settings: Settings,
         started: Started,
