@@ -18,7 +18,10 @@ use crate::support::{launched, os, sh, sleeper, strings, until};
 
 /// For the owner to be understood, and for those who look: how long it took.
 macro_rules! say {
-    ($($arg:tt)*) => { writeln!(std::io::stdout(), $($arg)*).unwrap() };
+    ($($arg:tt)*) => {{
+        let mut stdout = std::io::stdout();
+        writeln!(stdout, $($arg)*).unwrap();
+    }};
 }
 
 /// The promise.

@@ -10,11 +10,18 @@ use herder_sys::keeper::{self, State};
 use crate::support::house::House;
 use crate::support::{alone, alone_with, launched, os, seccomp, sleeper, until};
 
+/// The pid of the keeper that runs, or of the one that is about to.
 fn pid() -> i32 {
-    match keeper::state() {
-        State::Running { pid } => pid,
-        other => panic!("{other:?}"),
-    }
+    let mut found = None;
+    until("there is one", || {
+        found = match keeper::state() {
+            State::Running { pid } => Some(pid),
+            State::Starting => None,
+            other => panic!("{other:?}"),
+        };
+        found.is_some()
+    });
+    found.unwrap()
 }
 
 fn status_line(pid: i32, key: &str) -> String {

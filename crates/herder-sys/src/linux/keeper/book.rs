@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::super::process::ProcessHandle;
@@ -37,49 +38,71 @@ pub(super) struct Book {
 #[derive(Debug)]
 enum Life {
     None,
+    /// Somebody is starting one, without the lock: who only forgets a child, or asks, does not wait for that.
+    Starting,
     Running(Running),
     Refused(Refused),
 }
 
 static BOOK: Mutex<Option<Book>> = Mutex::new(None);
 
-/// Does `work` with the book of this process.
-pub(super) fn with_book<T>(work: impl FnOnce(&mut Book) -> T) -> T {
-    let mut slot = BOOK.lock().unwrap_or_else(PoisonError::into_inner);
-    let me = std::process::id();
-    match &mut *slot {
-        Some(book) if book.owner == me => work(book),
-        // Drops our copy of the lifeline of the process that we were forked from.
-        slot => work(slot.insert(Book::new(me))),
+/// Told when a start is over.
+static STARTED: Condvar = Condvar::new();
+
+/// The book of this process, for the one who looks into it.
+pub(super) struct Locked(MutexGuard<'static, Option<Book>>);
+
+impl Deref for Locked {
+    type Target = Book;
+
+    fn deref(&self) -> &Book {
+        self.0.as_ref().expect("there is one when it is locked")
     }
 }
 
-impl Book {
-    fn new(owner: u32) -> Self {
-        Self {
-            owner,
-            life: Life::None,
-            short_lives: 0,
-            house: None,
-            watched: Vec::new(),
-            free: Vec::new(),
-            unsaid: Vec::new(),
+impl DerefMut for Locked {
+    fn deref_mut(&mut self) -> &mut Book {
+        self.0.as_mut().expect("there is one when it is locked")
+    }
+}
+
+pub(super) fn lock() -> Locked {
+    let mut slot = BOOK.lock().unwrap_or_else(PoisonError::into_inner);
+    let me = std::process::id();
+    if slot.as_ref().is_none_or(|book| book.owner != me) {
+        // Drops our copy of the lifeline of the process that we were forked from.
+        *slot = Some(Book::new(me));
+    }
+    Locked(slot)
+}
+
+impl Locked {
+    /// Waits until a keeper runs, or starts one. One that is gone, and whose end the reaper thread has not seen yet,
+    /// counts as running: it will be replaced.
+    pub(super) fn running(mut self) -> io::Result<Self> {
+        let mut has_waited = false;
+        loop {
+            match &self.life {
+                Life::Running(_) => return Ok(self),
+                Life::Starting => {
+                    self = Self(STARTED.wait(self.0).unwrap_or_else(PoisonError::into_inner));
+                    has_waited = true;
+                }
+                Life::Refused(refused) if has_waited => return Err((*refused).into()),
+                Life::None | Life::Refused(_) => {
+                    self.life = Life::Starting;
+                    drop(self);
+                    let started = start::start();
+                    self = lock();
+                    self.settle(started);
+                    STARTED.notify_all();
+                    has_waited = true;
+                }
+            }
         }
     }
 
-    pub(super) fn owner(&self) -> u32 {
-        self.owner
-    }
-
-    pub(super) fn state(&self) -> State {
-        match &self.life {
-            Life::None => State::Idle,
-            Life::Running(running) => State::Running { pid: running.pid },
-            Life::Refused(refused) => State::Refused(*refused),
-        }
-    }
-
-    pub(super) fn set_house(&mut self, house: House<'_>) -> io::Result<()> {
+    pub(super) fn set_house(mut self, house: House<'_>) -> io::Result<()> {
         let name = house.name.as_bytes();
         if name.is_empty() || name.len() >= NAME_BYTES || name.contains(&b'/') || name.contains(&0) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not the name of a directory"));
@@ -88,55 +111,48 @@ impl Book {
             && known.1 == house.name
             && lifeline::is_same(known.0.as_fd(), house.dir)?
         {
-            return self.start_if_none();
+            return self.running().map(drop);
         }
         let known = Arc::new((house.dir.try_clone_to_owned()?, house.name.to_owned()));
-        let before = self.house.replace(Arc::clone(&known));
-        let was_running = matches!(self.life, Life::Running(_));
-        // A keeper that is started here is told of it by that.
-        let mut result = self.start_if_none();
-        if was_running && result.is_ok() {
-            result = self.tell(&house_message(&known), Some(known.0.as_fd()), start::LIMIT);
+        self.house = Some(Arc::clone(&known));
+        loop {
+            // One that is started here knows it; to be told twice does no harm.
+            self = self.running()?;
+            match self.tell(&house_message(&known), Some(known.0.as_fd()), start::LIMIT) {
+                Err(error) if is_gone(&error) => self.bury(Life::None),
+                result => {
+                    if result.is_err() {
+                        self.house = None;
+                    }
+                    return result;
+                }
+            }
         }
-        if result.is_err() {
-            self.house = before;
-        }
-        result
     }
 
     /// Registers a child, and tells its number.
-    pub(super) fn watch(&mut self, child: &ProcessHandle) -> io::Result<u32> {
-        self.start_if_none()?;
-        self.say_unsaid();
-        let slot = self.free.last().copied().unwrap_or(self.watched.len() as u32);
-        if let Life::Running(running) = &self.life
-            && slot >= running.room
-        {
-            return Err(io::Error::from_raw_os_error(libc::EMFILE));
-        }
-        if self.free.pop().is_none() {
-            self.watched.push(None);
-        }
-        let at = slot as usize;
-        self.watched[at] = Some(child.clone());
-        let told = self.tell(&watch_message(slot, child), child.pidfd(), Duration::ZERO);
-        if told.is_err() {
-            self.watched[at] = None;
-            self.free.push(slot);
-        }
-        told.map(|()| slot)
-    }
-
-    pub(super) fn forget(&mut self, slot: u32) {
-        if let Some(child) = self.watched.get_mut(slot as usize) {
-            *child = None;
-            self.unsaid.push(slot);
+    pub(super) fn watch(mut self, child: &ProcessHandle) -> io::Result<u32> {
+        loop {
+            self = self.running()?;
             self.say_unsaid();
+            let slot = self.take_slot()?;
+            self.watched[slot as usize] = Some(child.clone());
+            match self.tell(&watch_message(slot, child), child.pidfd(), Duration::ZERO) {
+                Ok(()) => return Ok(slot),
+                Err(error) => {
+                    self.watched[slot as usize] = None;
+                    self.free.push(slot);
+                    if !is_gone(&error) {
+                        return Err(error);
+                    }
+                    self.bury(Life::None);
+                }
+            }
         }
     }
 
     /// What happened on the lifeline: there is room for more, or the keeper is gone.
-    pub(super) fn look_after(&mut self) {
+    pub(super) fn look_after(mut self) {
         let Life::Running(running) = &self.life else { return };
         if running.is_alive() {
             self.say_unsaid();
@@ -153,27 +169,65 @@ impl Book {
             return;
         }
         // An error stands in the book, for the next who asks.
-        drop(self.start_if_none());
+        drop(self.running());
+    }
+}
+
+impl Book {
+    fn new(owner: u32) -> Self {
+        Self {
+            owner,
+            life: Life::None,
+            short_lives: 0,
+            house: None,
+            watched: Vec::new(),
+            free: Vec::new(),
+            unsaid: Vec::new(),
+        }
     }
 
-    /// One that is gone, and whose end the reaper thread has not seen yet, counts as running: it will be replaced.
-    pub(super) fn start_if_none(&mut self) -> io::Result<()> {
-        if matches!(self.life, Life::Running(_)) {
-            return Ok(());
+    pub(super) fn state(&self) -> State {
+        match &self.life {
+            Life::None => State::Idle,
+            Life::Starting => State::Starting,
+            Life::Running(running) => State::Running { pid: running.pid },
+            Life::Refused(refused) => State::Refused(*refused),
         }
-        match start::start() {
-            Ok(running) => self.life = Life::Running(running),
-            Err(refused) => {
-                self.life = Life::Refused(refused);
-                return Err(refused.into());
+    }
+
+    pub(super) fn forget(&mut self, slot: u32) {
+        if let Some(child) = self.watched.get_mut(slot as usize) {
+            *child = None;
+            self.unsaid.push(slot);
+            self.say_unsaid();
+        }
+    }
+
+    /// A number that the keeper does not use, within what it can hold.
+    fn take_slot(&mut self) -> io::Result<u32> {
+        if let Some(slot) = self.free.pop() {
+            return Ok(slot);
+        }
+        let slot = self.watched.len() as u32;
+        match &self.life {
+            Life::Running(running) if slot >= running.room => Err(io::Error::from_raw_os_error(libc::EMFILE)),
+            _ => {
+                self.watched.push(None);
+                Ok(slot)
             }
         }
-        self.tell_all().map_err(|error| {
+    }
+
+    /// What became of a start. A new keeper is told everything.
+    fn settle(&mut self, started: Result<Running, Refused>) {
+        self.life = match started {
+            Ok(running) => Life::Running(running),
+            Err(refused) => Life::Refused(refused),
+        };
+        if let Err(error) = self.tell_all() {
             let errno = error.raw_os_error().unwrap_or(libc::EIO);
-            let refused = Refused { what: "it does not take in what it is told", errno };
-            self.bury(Life::Refused(refused));
-            refused.into()
-        })
+            self.bury(Life::Refused(Refused { what: "it does not take in what it is told", errno }));
+        }
     }
 
     fn bury(&mut self, next: Life) {
@@ -197,20 +251,16 @@ impl Book {
         reaper::watch_lifeline(running.lifeline.as_raw_fd(), false)
     }
 
-    /// Tells the keeper one thing that stands in the book already: if it is gone, the next one is told by its start.
-    fn tell(&mut self, message: &Message, fd: Option<BorrowedFd<'_>>, limit: Duration) -> io::Result<()> {
-        let Life::Running(running) = &self.life else { return Ok(()) };
-        match lifeline::send(&running.lifeline, message, fd, limit) {
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => {
-                self.bury(Life::None);
-                self.start_if_none()
-            }
-            result => result,
+    /// Tells the keeper one thing. Where there is none, the next one is told by its start.
+    fn tell(&self, message: &Message, fd: Option<BorrowedFd<'_>>, limit: Duration) -> io::Result<()> {
+        match &self.life {
+            Life::Running(running) => lifeline::send(&running.lifeline, message, fd, limit),
+            _ => Ok(()),
         }
     }
 
     /// A keeper that has too much to read is told later: by the next who has something to say, or by the reaper
-    /// thread as soon as there is room.
+    /// thread as soon as there is room. One that is gone will be replaced by that thread.
     fn say_unsaid(&mut self) {
         while let Some(&slot) = self.unsaid.last() {
             let mut message = Message::new(FORGET);
@@ -219,10 +269,8 @@ impl Book {
                 self.listen();
                 return;
             }
-            // Gone from there already if a new keeper was started.
-            if self.unsaid.pop().is_some() {
-                self.free.push(slot);
-            }
+            self.unsaid.pop();
+            self.free.push(slot);
         }
     }
 
@@ -232,6 +280,10 @@ impl Book {
             drop(reaper::watch_lifeline(running.lifeline.as_raw_fd(), !self.unsaid.is_empty()));
         }
     }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET))
 }
 
 fn house_message(house: &(OwnedFd, OsString)) -> Message {

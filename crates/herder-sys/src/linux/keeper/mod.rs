@@ -23,7 +23,7 @@ use std::os::fd::BorrowedFd;
 use std::{fmt, io};
 
 use super::process::ProcessHandle;
-use book::with_book;
+use book::lock;
 
 /// The directory of cgroups that the keeper ends and removes when we are gone: all that lives in it or below.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +47,8 @@ impl<'a> House<'a> {
 pub enum State {
     /// Nothing has asked for one yet.
     Idle,
+    /// It is being started: for the first time, or as another one was ended.
+    Starting,
     /// It watches over us.
     Running {
         /// Its process id. It may be gone in the next moment, and another one be there.
@@ -95,16 +97,16 @@ impl From<Refused> for io::Error {
 /// Why a keeper can't be started, as a sentence: see [`Refused`]. The next call tries again. `InvalidInput`: the name
 /// of the house is none.
 pub fn ensure(house: Option<House<'_>>) -> io::Result<()> {
-    with_book(|book| match house {
-        Some(house) => book.set_house(house),
-        None => book.start_if_none(),
-    })
+    match house {
+        Some(house) => lock().set_house(house),
+        None => lock().running().map(drop),
+    }
 }
 
 /// What is known of the keeper now.
 #[must_use]
 pub fn state() -> State {
-    with_book(|book| book.state())
+    lock().state()
 }
 
 /// Has the keeper kill a child, and the group that it leads, when we are gone, until the result is dropped. A keeper
@@ -121,7 +123,8 @@ pub fn watch(child: &ProcessHandle) -> io::Result<Watch> {
     if child.pidfd().is_none() {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
     }
-    with_book(|book| book.watch(child).map(|slot| Watch { owner: book.owner(), slot }))
+    let slot = lock().watch(child)?;
+    Ok(Watch { owner: std::process::id(), slot })
 }
 
 /// A child that the keeper kills when we are gone. Dropped, the keeper forgets the child: at once, without waiting
@@ -135,16 +138,14 @@ pub struct Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        with_book(|book| {
-            // In a forked copy it is not the copy's to say.
-            if book.owner() == self.owner {
-                book.forget(self.slot);
-            }
-        });
+        // In a forked copy it is not the copy's to say.
+        if std::process::id() == self.owner {
+            lock().forget(self.slot);
+        }
     }
 }
 
 /// The reaper thread saw something happen on the lifeline.
 pub(super) fn lifeline_changed() {
-    with_book(book::Book::look_after);
+    lock().look_after();
 }
