@@ -67,10 +67,10 @@ impl Children {
     }
 
     /// One round. Whether all children are gone.
-    pub(crate) fn end(&self, round: u32) -> bool {
+    pub(crate) fn end(&self, round: u32, pidfd_group: bool) -> bool {
         let mut gone = true;
         for child in self.slots.iter().take(self.end).filter(|child| child.used) {
-            gone &= child.end(round);
+            gone &= child.end(round, pidfd_group);
         }
         gone
     }
@@ -79,10 +79,10 @@ impl Children {
 impl Child {
     /// The group first: that is one atomic step against forks of its members, and the living leader still proves
     /// that the number of the group is its own.
-    fn end(&self, round: u32) -> bool {
+    fn end(&self, round: u32, pidfd_group: bool) -> bool {
         let late = round >= GROUP_ROUNDS;
         if self.leads_group && !late {
-            self.kill_group();
+            self.kill_group(pidfd_group);
         }
         match sys::pidfd_signal(self.pidfd, sys::SIGKILL, 0) {
             // It may not be ours to kill any more: it has another user.
@@ -93,9 +93,9 @@ impl Child {
         late || !self.leads_group
     }
 
-    fn kill_group(&self) {
-        let result = sys::pidfd_signal(self.pidfd, sys::SIGKILL, sys::PIDFD_SIGNAL_PROCESS_GROUP);
-        if result != Err(sys::EINVAL) {
+    fn kill_group(&self, by_pidfd: bool) {
+        let flags = sys::PIDFD_SIGNAL_PROCESS_GROUP;
+        if by_pidfd && sys::pidfd_signal(self.pidfd, sys::SIGKILL, flags) != Err(sys::EINVAL) {
             return;
         }
         // Before Linux 6.9 by number, while it is proved to be the child's: a stopped process does not end on its

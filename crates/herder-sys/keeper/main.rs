@@ -29,7 +29,9 @@ mod sys;
 
 use children::Children;
 use house::House;
-use protocol::{FORGET, HELLO, HOUSE, LEADS_GROUP, LIFELINE, Message, NO_CGROUP_KILL, OWNER, WATCH};
+use protocol::{
+    FORGET, HELLO, HOUSE, LEADS_GROUP, LIFELINE, Message, NO_CGROUP_KILL, NO_PIDFD_GROUP, OWNER, WATCH,
+};
 use sys::Errno;
 
 /// The keeper is gone this long after its owner, whatever could not be ended: what it removes on disk the next
@@ -56,6 +58,7 @@ fn keep() -> ! {
     let mut keeper = Keeper {
         owner: -1,
         cgroup_kill: true,
+        pidfd_group: true,
         house: None,
         children: Children::new(sys::raise_descriptor_limit()),
     };
@@ -70,6 +73,7 @@ struct Keeper {
     /// The pidfd of the owner, -1 where there are none: then the lifeline alone tells.
     owner: i32,
     cgroup_kill: bool,
+    pidfd_group: bool,
     house: Option<House>,
     children: Children,
 }
@@ -114,6 +118,7 @@ impl Keeper {
             OWNER => {
                 self.owner = fd;
                 self.cgroup_kill = message.flags & NO_CGROUP_KILL == 0;
+                self.pidfd_group = message.flags & NO_PIDFD_GROUP == 0;
             }
             HOUSE if fd >= 0 => {
                 if let Some(old) = self.house.replace(House::new(fd, message.name)) {
@@ -134,7 +139,7 @@ impl Keeper {
         let start = sys::now_ms();
         let mut pause_us = 50;
         for round in 0.. {
-            let children = self.children.end(round);
+            let children = self.children.end(round, self.pidfd_group);
             let house = self.house.as_ref().is_none_or(|house| house.end(self.cgroup_kill));
             if children && house {
                 return;

@@ -22,6 +22,8 @@ pub(crate) const HELLO: u32 = 5;
 pub(crate) const LEADS_GROUP: u32 = 1;
 /// With `OWNER`: do without `cgroup.kill`, as kernels before 5.14.
 pub(crate) const NO_CGROUP_KILL: u32 = 2;
+/// With `OWNER`: signal groups by number, as kernels before 6.9.
+pub(crate) const NO_PIDFD_GROUP: u32 = 4;
 
 /// The most bytes of a name, its NUL included (`NAME_MAX`).
 pub(crate) const NAME_BYTES: usize = 256;

@@ -18,7 +18,7 @@
 //! The environment variable `HERDER_DISABLE`, read once, turns mechanisms off that misbehave on a host, and is
 //! how the tests force every rung: a comma-separated list of `clone3`, `clone_pidfd`, `pidfd`, `shared_memory`,
 //! `close_range`, `cgroup` (no scopes of that kind), `cgroup_kill` (processes are frozen and killed one by one, as on
-//! Linux before 5.14).
+//! Linux before 5.14), `pidfd_group` (for the keeper).
 
 mod signal;
 mod types;

@@ -112,8 +112,8 @@ pub fn state() -> State {
 /// Has the keeper kill a child, and the group that it leads, when we are gone, until the result is dropped. A keeper
 /// is started if there is none.
 ///
-/// Whom it kills is certain: the pidfd means this child for ever, and its group with it (before Linux 6.9: as long
-/// as the child lives).
+/// Whom it kills is certain: the pidfd means this child for ever, and its group with it (before Linux 6.9: only
+/// if the child lives still).
 ///
 /// # Errors
 ///

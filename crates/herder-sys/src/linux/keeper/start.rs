@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::super::spawn::spawn;
 use super::super::{cvt, facts, fd, pidfd};
-use super::protocol::{HELLO, LIFELINE, Message, NO_CGROUP_KILL, OWNER};
+use super::protocol::{HELLO, LIFELINE, Message, NO_CGROUP_KILL, NO_PIDFD_GROUP, OWNER};
 use super::{Refused, lifeline};
 use crate::{FdSource, Group, SpawnRequest, Strings};
 
@@ -149,6 +149,9 @@ fn greet(lifeline: OwnedFd) -> Result<Running, Refused> {
     message.pid = std::process::id() as i32;
     if is_disabled("cgroup_kill") {
         message.flags |= NO_CGROUP_KILL;
+    }
+    if is_disabled("pidfd_group") {
+        message.flags |= NO_PIDFD_GROUP;
     }
     let own = if facts().pidfd { pidfd::open(message.pid).ok() } else { None };
     lifeline::send(&lifeline, &message, own.as_ref().map(AsFd::as_fd), LIMIT).map_err(because(what))?;
