@@ -10,8 +10,8 @@ use herder_sys::{
 };
 
 use crate::support::scopes::{
-    actor, cgroup_of, folder_of, house_of, inside, kill_all, launched_in, mount, own_folder, pids, scope,
-    until_members,
+    actor, cgroup_of, folder_of, house_of, inside, is_over, kill_all, launched_in, mount, own_folder, pids,
+    scope, until_members,
 };
 use crate::support::{LIMIT, alone, launched, os, output, sh, sleeper, status, strings, until};
 
@@ -104,17 +104,33 @@ fn a_leaf_is_used_again_if_it_is_as_good_as_new() {
         drop(again);
         until("it is removed", || !leaf.0.exists());
         assert_ne!(leaf_of(&scope().unwrap()).0, leaf.0);
-        // So it is if somebody had to be killed, and not before that one is gone.
         let leaf = leaf_of(&other);
         let child = launched_in(&other, sleeper());
         drop(other);
-        for _ in 0..50 {
-            assert_ne!(leaf_of(&scope().unwrap()).0, leaf.0);
-        }
         assert!(!status(&child).success());
-        until("it is removed", || !leaf.0.exists());
+        until("nobody is left", || is_over(&leaf.0));
         until("nothing is left", || tidy_scopes().unwrap());
         assert_eq!(house_of(std::process::id() as i32, &own_folder()), None);
+    });
+}
+
+#[test]
+fn a_leaf_is_never_used_again_while_somebody_is_in_it() {
+    alone(|| {
+        for round in 0..100 {
+            let Some(first) = scope() else { return };
+            // Dead or dying in the moment of the drop, or not.
+            let child = launched_in(&first, if round % 2 == 0 { sleeper() } else { sh("exit 0") });
+            if round % 3 == 0 {
+                first.kill().unwrap();
+            }
+            drop(first);
+            let next = scope().unwrap();
+            assert!(next.is_empty().unwrap(), "round {round}");
+            assert_eq!(status(&launched_in(&next, sh("exit 3"))).code(), Some(3), "round {round}");
+            status(&child);
+        }
+        until("nothing is left", || tidy_scopes().unwrap());
     });
 }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use herder_sys::{Process, Scope, Signal, spawn, tidy_scopes};
 
 use crate::support::scopes::{
-    actor, cgroup_of, folder_of, house_of, inside, kill_all, launched_in, mount, own_folder, pids, scope,
-    until_members,
+    actor, cgroup_of, folder_of, house_of, inside, is_over, kill_all, launched_in, mount, own_folder, pids,
+    scope, until_members,
 };
 use crate::support::{LIMIT, alone, alone_with, launched, os, sh, sleeper, status, until};
 
@@ -84,7 +84,7 @@ fn a_member_s_own_cgroups_are_killed_and_removed_too() {
         let child = launched_in(&scope, sleeper());
         drop(scope);
         assert!(!status(&child).success());
-        until("nothing is left", || !folder.exists());
+        until("it is removed", || !folder.exists());
         until("nothing is left", || tidy_scopes().unwrap());
     });
 }
@@ -137,7 +137,7 @@ fn a_drop_while_they_fork_leaves_nothing() {
             }
             drop(scope);
             status(&leader.process);
-            until("it is removed", || !folder.exists());
+            until("nobody is left", || is_over(&folder));
         }
         until("nothing is left", || tidy_scopes().unwrap());
     });

@@ -9,7 +9,7 @@ use herder_sys::{Mechanism, Scope, SpawnRequest, mechanism, tidy_scopes};
 use crate::support::scopes::{
     folder_of, house_of, inside, kill_all, launched_in, mount, own_folder, pids, scope, until_members,
 };
-use crate::support::{alone, os, sh, sleeper, status, until};
+use crate::support::{alone, alone_with, os, sh, sleeper, status, until};
 
 const NOBODY: u32 = 65534;
 
@@ -102,7 +102,7 @@ fn beside_us_if_what_is_above_is_delegated() {
 
 #[test]
 fn an_ordinary_user_is_refused_elsewhere_and_told_why() {
-    alone(|| {
+    alone_with(&[("HERDER_DISABLE", "")], || {
         if !os::is_root() {
             return;
         }
@@ -123,7 +123,7 @@ fn an_ordinary_user_is_refused_elsewhere_and_told_why() {
 
 #[test]
 fn a_folder_alone_is_not_enough() {
-    alone(|| {
+    alone_with(&[("HERDER_DISABLE", "")], || {
         if !os::is_root() {
             return;
         }

@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::super::reaper;
@@ -30,7 +30,14 @@ enum What {
     House(DeadHouse),
 }
 
-static ENDING: Mutex<Vec<Ending>> = Mutex::new(Vec::new());
+#[derive(Debug)]
+struct List {
+    all: Vec<Ending>,
+    /// When the reaper thread of this process will look without being woken.
+    promise: Option<(u32, Instant)>,
+}
+
+static LIST: Mutex<List> = Mutex::new(List { all: Vec::new(), promise: None });
 static ANY: AtomicBool = AtomicBool::new(false);
 
 /// A process that is killed needs about so long to be gone.
@@ -67,37 +74,47 @@ pub(super) fn end_house(house: DeadHouse) {
 }
 
 fn push(what: What) {
-    let ending = Ending { owner: std::process::id(), what, round: 0, due: Instant::now() + FIRST };
-    lock().push(ending);
+    let (owner, due) = (std::process::id(), Instant::now() + FIRST);
+    let mut list = lock();
+    list.all.push(Ending { owner, what, round: 0, due });
     ANY.store(true, Ordering::SeqCst);
-    // Without a thread, the next spawn tries again.
-    reaper::look_after_scopes();
-}
-
-fn lock() -> std::sync::MutexGuard<'static, Vec<Ending>> {
-    ENDING.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Has the reaper thread look, if something waits that it may not know of.
-pub(in super::super) fn retry() {
-    if ANY.load(Ordering::Relaxed) && lock().iter().any(|ending| ending.due < Instant::now()) {
+    let promised = list.promise.is_some_and(|(process, at)| process == owner && at <= due);
+    drop(list);
+    // A thread that is woken gets the processor of the one that drops: once for many drops is enough.
+    if !promised {
+        // Without a thread, the next spawn tries again.
         reaper::look_after_scopes();
     }
 }
 
-/// Looks at what is due. Gives the time until the next look, if something is left.
+fn lock() -> MutexGuard<'static, List> {
+    LIST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has the reaper thread look, if something waits that it may not know of.
+pub(in super::super) fn retry() {
+    if ANY.load(Ordering::Relaxed) && lock().all.iter().any(|ending| ending.due < Instant::now()) {
+        reaper::look_after_scopes();
+    }
+}
+
+/// Looks at what is due, in the reaper thread. Gives the time until the next look, if something is left.
 pub(in super::super) fn sweep() -> Option<Duration> {
     if !ANY.load(Ordering::SeqCst) {
         return None;
     }
     let now = Instant::now();
-    let due: Vec<_> = lock().extract_if(.., |ending| ending.due <= now).collect();
+    let mut list = lock();
+    list.promise = None;
+    let due: Vec<_> = list.all.extract_if(.., |ending| ending.due <= now).collect();
+    drop(list);
     // Without the lock: a drop must not wait for a kill of thousands.
     let left: Vec<_> = due.into_iter().filter_map(Ending::look).collect();
-    let mut all = lock();
-    all.extend(left);
-    ANY.store(!all.is_empty(), Ordering::SeqCst);
-    let next = all.iter().map(|ending| ending.due).min()?;
+    let mut list = lock();
+    list.all.extend(left);
+    ANY.store(!list.all.is_empty(), Ordering::SeqCst);
+    let next = list.all.iter().map(|ending| ending.due).min()?;
+    list.promise = Some((std::process::id(), next));
     Some(next.saturating_duration_since(Instant::now()))
 }
 

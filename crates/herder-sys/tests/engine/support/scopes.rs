@@ -143,6 +143,11 @@ fn refuse_to_go() -> ! {
     }
 }
 
+/// Whether nobody is left in a leaf: it was removed, or waits to be used again.
+pub(crate) fn is_over(folder: &Path) -> bool {
+    fs::read_to_string(folder.join("cgroup.events")).map_or(true, |text| text.contains("populated 0"))
+}
+
 pub(crate) fn until_members(scope: &Scope, least: usize) {
     until("the members are there", || pids(scope).len() >= least);
 }
