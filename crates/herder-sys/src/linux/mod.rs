@@ -11,6 +11,7 @@
 //! | `pidfd` | the system calls on pidfds |
 //! | `scope` | what holds processes together, whichever mechanism does it |
 //! | `cgroup` | scopes that are cgroups |
+//! | `per_process` | state that a forked copy of us does not share |
 //! | `reaper` | the thread that reaps what was dropped |
 //! | `thread` | the thread that starts children for threads that may end before them |
 //! | `keeper` | the helper process that ends everything when we are gone |
@@ -27,6 +28,7 @@ mod facts;
 mod fd;
 pub mod keeper;
 mod launch;
+mod per_process;
 mod pidfd;
 mod pre_exec;
 mod process;

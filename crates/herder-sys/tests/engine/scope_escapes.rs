@@ -8,7 +8,7 @@ use herder_sys::{Process, Scope, Signal, spawn, tidy_scopes};
 
 use crate::support::scopes::{
     actor, cgroup_of, folder_of, house_of, inside, is_over, kill_all, launched_in, mount, own_folder, pids,
-    scope, until_members,
+    run_instead, scope, until_members,
 };
 use crate::support::{LIMIT, alone, alone_with, launched, os, sh, sleeper, status, until};
 
@@ -169,6 +169,8 @@ fn in_copy(life: impl FnOnce(&mut fs::File)) -> (i32, BufReader<fs::File>) {
     let mut tell = fs::File::from(ends.theirs);
     let pid = os::fork();
     if pid == 0 {
+        // It waits for the test, which may fail.
+        os::alarm(60);
         let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| life(&mut tell))).is_err();
         os::exit_now(i32::from(failed));
     }
@@ -275,6 +277,28 @@ fn a_forked_copy_makes_a_house_of_its_own_and_ends_nothing_of_ours() {
         assert!(os::lives(child.pid()), "it is the first owner's");
         assert_eq!(house_of(copy, &own_folder()), None);
         drop(kept);
+    });
+}
+
+#[test]
+fn a_program_that_executes_another_leaves_its_house_to_itself() {
+    alone(|| {
+        let (copy, mut told) = in_copy(|tell| {
+            use std::io::Write;
+            let Some(scope) = scope() else { return writeln!(tell, "0").unwrap() };
+            let child = launched_in(&scope, sleeper());
+            writeln!(tell, "{}", child.pid()).unwrap();
+            // Without a drop: the program after us gets nothing but the pid.
+            panic!("{}", run_instead("scope:1"));
+        });
+        let child: i32 = line(&mut told).parse().unwrap();
+        assert_eq!(os::wait(copy), 0);
+        if child > 0 {
+            assert!(os::lives(child));
+            until("nothing of ours is left", || tidy_scopes().unwrap());
+            let _next = scope().unwrap();
+            until("it is swept", || !os::lives(child) && house_of(copy, &own_folder()).is_none());
+        }
     });
 }
 

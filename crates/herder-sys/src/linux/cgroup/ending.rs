@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::super::per_process::PerProcess;
 use super::super::reaper;
 use super::files;
 use super::house::{DeadHouse, House};
@@ -16,7 +17,6 @@ use super::leaf::{Leaf, State, kill, read_state};
 
 #[derive(Debug)]
 struct Ending {
-    owner: u32,
     what: What,
     round: u32,
     due: Instant,
@@ -30,14 +30,14 @@ enum What {
     House(DeadHouse),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct List {
     all: Vec<Ending>,
     /// When the reaper thread of this process will look without being woken.
-    promise: Option<(u32, Instant)>,
+    promise: Option<Instant>,
 }
 
-static LIST: Mutex<List> = Mutex::new(List { all: Vec::new(), promise: None });
+static LIST: PerProcess<Mutex<List>> = PerProcess::new();
 static ANY: AtomicBool = AtomicBool::new(false);
 
 /// A process that is killed needs about so long to be gone.
@@ -74,11 +74,11 @@ pub(super) fn end_house(house: DeadHouse) {
 }
 
 fn push(what: What) {
-    let (owner, due) = (std::process::id(), Instant::now() + FIRST);
+    let due = Instant::now() + FIRST;
     let mut list = lock();
-    list.all.push(Ending { owner, what, round: 0, due });
+    list.all.push(Ending { what, round: 0, due });
     ANY.store(true, Ordering::SeqCst);
-    let promised = list.promise.is_some_and(|(process, at)| process == owner && at <= due);
+    let promised = list.promise.is_some_and(|at| at <= due);
     drop(list);
     // A thread that is woken gets the processor of the one that drops: once for many drops is enough.
     if !promised {
@@ -88,7 +88,7 @@ fn push(what: What) {
 }
 
 fn lock() -> MutexGuard<'static, List> {
-    LIST.lock().unwrap_or_else(PoisonError::into_inner)
+    LIST.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Has the reaper thread look, if something waits that it may not know of.
@@ -114,16 +114,12 @@ pub(in super::super) fn sweep() -> Option<Duration> {
     list.all.extend(left);
     ANY.store(!list.all.is_empty(), Ordering::SeqCst);
     let next = list.all.iter().map(|ending| ending.due).min()?;
-    list.promise = Some((std::process::id(), next));
+    list.promise = Some(next);
     Some(next.saturating_duration_since(Instant::now()))
 }
 
 impl Ending {
     fn look(mut self) -> Option<Self> {
-        // A forked copy has its parent's list, and no business with it.
-        if self.owner != std::process::id() {
-            return None;
-        }
         self.what = match self.what {
             What::Leaf(house, leaf) => What::Leaf(Arc::clone(&house), look_at_leaf(&house, leaf)?),
             What::Released(house, leaf) => {

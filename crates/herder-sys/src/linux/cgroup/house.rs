@@ -1,6 +1,6 @@
 //! The program's own folder of leaves, and those that dead programs left.
 //!
-//! The name tells whose it is: `herder-<pid>-<start time of pid>`. It is locked (flock(2)) as long as the owner lives,
+//! The name tells whose it is: `herder-<pid>-<start time of pid>`, and `-1` and so on after an execve of that process. It is locked (flock(2)) as long as the owner lives,
 //! which also holds for a sweeper in another PID namespace, who would not find the pid. Only a house whose owner is
 //! gone by both signs is swept.
 
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::super::per_process::PerProcess;
 use super::super::pidfd::is_shortage;
 use super::super::{facts, keeper};
 use super::find::{self, Missing, Place};
@@ -25,7 +26,6 @@ const POOLED: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct House {
-    owner: u32,
     /// The cgroup that the house stands in: our own, or the one above.
     pub(super) parent: OwnedFd,
     name: CString,
@@ -44,15 +44,15 @@ pub(super) struct DeadHouse {
     pub(super) dir: OwnedFd,
 }
 
-/// That of this program. A forked copy inherits it and makes its own.
-static HOUSE: Mutex<Option<Arc<House>>> = Mutex::new(None);
+/// That of this program. A forked copy makes its own.
+static HOUSE: PerProcess<Mutex<Option<Arc<House>>>> = PerProcess::new();
 
 /// The house of this program, made at the first call.
 pub(super) fn current() -> Result<Arc<House>, Refusal> {
-    let mut slot = HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut slot = HOUSE.get().lock().unwrap_or_else(PoisonError::into_inner);
     match &*slot {
-        Some(house) if house.owner == std::process::id() => Ok(Arc::clone(house)),
-        _ => {
+        Some(house) => Ok(Arc::clone(house)),
+        None => {
             let house = Arc::new(House::open()?);
             *slot = Some(Arc::clone(&house));
             Ok(house)
@@ -83,10 +83,8 @@ pub(in super::super) fn refusal() -> Result<(), &'static Refusal> {
 
 /// Removes the pooled leaves, and the house if no scope is left in it. Whether nothing is left on disk.
 pub(in super::super) fn tidy() -> io::Result<bool> {
-    let mut slot = HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(house) = slot.as_ref().filter(|house| house.owner == std::process::id()) else {
-        return Ok(true);
-    };
+    let mut slot = HOUSE.get().lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(house) = slot.as_ref() else { return Ok(true) };
     for leaf in house.pool().drain(..) {
         files::remove_dir(house.dir(), &leaf.name)?;
     }
@@ -133,15 +131,9 @@ impl House {
     }
 
     fn open_in(parent: OwnedFd, path: &Path) -> Result<Self, Refusal> {
-        let owner = std::process::id();
         let cant = |what: &str| format!("{what} {} can't be made", path.display());
-        let started = start_time("self").unwrap_or(0);
-        let name = files::c_name(OsStr::new(&format!("herder-{owner}-{started}")));
-        match files::make_dir(parent.as_fd(), &name) {
-            // Ours, from before an execve of this process.
-            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
-            made => made.map_err(|error| Refusal::of(cant("a cgroup in"), &error, help_for(&error)))?,
-        }
+        let name = make_house(parent.as_fd())
+            .map_err(|error| Refusal::of(cant("a cgroup in"), &error, help_for(&error)))?;
         let undo = |error: io::Error, what: &str| {
             drop(files::remove_dir(parent.as_fd(), &name));
             Refusal::of(cant(what), &error, help_for(&error))
@@ -152,7 +144,6 @@ impl House {
         };
         files::lock(dir.as_fd());
         let house = Self {
-            owner,
             parent: parent.try_clone().map_err(|error| undo(error, "a cgroup in"))?,
             name: name.clone(),
             home: Arc::new(Home { dir, open: AtomicUsize::new(0) }),
@@ -163,9 +154,13 @@ impl House {
         let leaf = house.make().map_err(|error| undo(error, "a cgroup in"))?;
         // The kernel asks for more than making a folder does: the right to take processes from where we are.
         let born = leaf.dir().and_then(|dir| facts::try_birth_into(dir.as_fd().as_raw_fd()));
-        if let Err(error) = born.and_then(|()| opened(house.dir(), &house.name)) {
+        let born = born.map_err(|error| (error, "a child in a cgroup of"));
+        let told = born.and_then(|()| {
+            opened(house.dir(), &house.name).map_err(|error| (error, "a keeper for the cgroup in"))
+        });
+        if let Err((error, what)) = told {
             drop(files::remove_dir(house.dir(), &leaf.name));
-            return Err(undo(error, "a child in a cgroup of"));
+            return Err(undo(error, what));
         }
         house.pool().push(leaf);
         house.sweep();
@@ -191,18 +186,10 @@ impl House {
     }
 
     fn make(&self) -> io::Result<Leaf> {
-        loop {
-            let name = files::number_name(self.next.fetch_add(1, Ordering::Relaxed));
-            match files::make_dir(self.dir(), &name) {
-                // From before an execve of this process.
-                Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
-                Err(error) => return Err(error),
-                Ok(()) => {
-                    let leaf = Leaf::new(Arc::clone(&self.home), name.clone());
-                    return leaf.inspect_err(|_| drop(files::remove_dir(self.dir(), &name)));
-                }
-            }
-        }
+        let name = files::number_name(self.next.fetch_add(1, Ordering::Relaxed));
+        files::make_dir(self.dir(), &name)?;
+        let leaf = Leaf::new(Arc::clone(&self.home), name.clone());
+        leaf.inspect_err(|_| drop(files::remove_dir(self.dir(), &name)))
     }
 
     /// Takes back a leaf without processes: into the pool if it is as good as new. Gives it back if it can't be
@@ -223,7 +210,7 @@ impl House {
 
     /// The house is gone: the next scope makes another.
     pub(super) fn forget(&self) {
-        let mut slot = HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = HOUSE.get().lock().unwrap_or_else(PoisonError::into_inner);
         if slot.as_deref().is_some_and(|current| std::ptr::eq(current, self)) {
             *slot = None;
         }
@@ -259,10 +246,28 @@ impl House {
     }
 }
 
+/// Makes a folder with a name of its own: a process that has executed another program is who it was, and what the
+/// earlier program left is not ours, and may be about to be ended.
+fn make_house(parent: BorrowedFd<'_>) -> io::Result<CString> {
+    let first = format!("herder-{}-{}", std::process::id(), start_time("self").unwrap_or(0));
+    let mut name = first.clone();
+    for again in 1.. {
+        let made = files::c_name(OsStr::new(&name));
+        match files::make_dir(parent, &made) {
+            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => name = format!("{first}-{again}"),
+            result => return result.map(|()| made),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
 /// Whose house has this name: a pid and its start time.
 pub(super) fn parse(name: &[u8]) -> Option<(u32, u64)> {
-    let (pid, started) = str::from_utf8(name).ok()?.strip_prefix("herder-")?.split_once('-')?;
-    Some((pid.parse().ok()?, started.parse().ok()?))
+    let numbers = str::from_utf8(name).ok()?.strip_prefix("herder-")?;
+    let mut numbers = numbers.splitn(3, '-');
+    let owner = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+    let again = numbers.next().is_none_or(|again| again.parse::<u32>().is_ok());
+    again.then_some(owner)
 }
 
 /// When a process started, in clock ticks since boot: field 22 of proc_pid_stat(5), counted from behind the name,
@@ -344,7 +349,16 @@ mod tests {
     #[test]
     fn a_name_tells_its_owner() {
         assert_eq!(parse(b"herder-12-345"), Some((12, 345)));
-        for other in ["herder-12", "herder--5", "herder-12-", "herder-12-5-6", "other-1-2", "herder-x-1"] {
+        assert_eq!(parse(b"herder-12-345-1"), Some((12, 345)));
+        for other in [
+            "herder-12",
+            "herder--5",
+            "herder-12-",
+            "herder-12-5-x",
+            "herder-12-5-6-7",
+            "other-1-2",
+            "herder-x-1",
+        ] {
             assert_eq!(parse(other.as_bytes()), None, "{other}");
         }
     }

@@ -94,6 +94,15 @@ pub(crate) fn actor(part: &str) -> SpawnRequest {
     request
 }
 
+/// Executes this program in a part of `play`, in place of what it is. Returns only if that fails.
+pub(crate) fn run_instead(part: &str) -> std::io::Error {
+    use std::os::unix::process::CommandExt;
+    std::process::Command::new(std::env::current_exe().expect("our own path"))
+        .args(["support::scopes::play", "--exact", "--nocapture", "--test-threads=1"])
+        .env("HERDER_TEST_PART", part)
+        .exec()
+}
+
 /// Not a test by itself: the hostile members. What they make is small, so that their forks are fast.
 #[test]
 fn play() {
@@ -116,6 +125,14 @@ fn play() {
                 }
             }
             refuse_to_go();
+        }
+        "scope" => {
+            let scope = scope().expect("it was there before");
+            let child = launched_in(&scope, super::sh("exit 3"));
+            assert_eq!(super::status(&child).code(), Some(3));
+            drop(scope);
+            assert!(herder_sys::tidy_scopes().expect("its own house"));
+            os::exit_now(0);
         }
         other => panic!("no such part: {other}"),
     }
