@@ -268,7 +268,6 @@ fn a_scope_whose_cgroup_was_removed_is_an_error() {
 #[test]
 fn limits_are_applied_or_it_says_why_not() {
     let Some(scope) = scope() else { return };
-    let before = os::children().len();
     for limit in [Limit::Memory(64 << 20), Limit::Processes(1), Limit::Cpu(500)] {
         match scope.limit(limit) {
             Ok(()) => println!("{limit:?} is applied"),
@@ -284,7 +283,6 @@ fn limits_are_applied_or_it_says_why_not() {
         let error = spawn(inside(&scope, sleeper())).unwrap_err();
         assert_eq!((error.step, error.errno), (SpawnStep::Scope, libc::EAGAIN));
     }
-    assert!(os::children().len() <= before + 1);
 }
 
 #[test]
