@@ -18,7 +18,7 @@ pub(crate) fn strong() -> Vec<Containment> {
     });
     let strong: Vec<_> = strong.collect();
     if strong.is_empty() {
-        println!("not shown: this host has nothing stronger than process groups: {:?}", host());
+        eprintln!("not shown: this host has nothing stronger than process groups: {:?}", host());
     }
     strong
 }
