@@ -115,10 +115,7 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Plan, String> {
     stdin(&mut command, surroundings.stdin.as_deref(), stop.closes_stdin())?;
     // In a group of its own the program could not read from the terminal, whose keyboard would not reach it.
     let shares_terminal = !limits.group && terminal::is_ours();
-    command.containment(if shares_terminal { Containment::None } else { Containment::Auto });
-    if limits.group {
-        command.process_group(0);
-    }
+    command.containment(if shares_terminal { Containment::None } else { Containment::Group });
     command.termination(stop.policy().clone());
     let [timeout, idle] = [limits.timeout, limits.idle].map(|time| time.and_then(limit));
     timeout.map(|timeout| command.timeout(timeout));

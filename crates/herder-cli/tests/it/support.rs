@@ -13,6 +13,8 @@ pub(crate) const LONG: Duration = Duration::from_secs(30);
 /// `herder` with these arguments. Each test is bounded by it.
 pub(crate) fn herder<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_herder"));
+    // Signals are for herder alone, and what becomes of its descendants is its own affair.
+    command.containment(herder::Containment::Group);
     command.args(args).timeout(LONG);
     command
 }

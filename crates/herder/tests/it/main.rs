@@ -16,6 +16,7 @@ mod herd;
 mod join_limits;
 mod lookup;
 mod lost_status;
+mod matrix;
 mod output;
 mod process_wide;
 mod races;

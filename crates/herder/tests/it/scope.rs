@@ -1,5 +1,6 @@
 //! Scopes that nothing leaves: sessions, double forks, leaders that go first, what is left behind.
 
+use std::io::Write;
 use std::time::Duration;
 
 use herder::contain::{Leak, Strength, host};
@@ -18,7 +19,9 @@ pub(crate) fn strong() -> Vec<Containment> {
     });
     let strong: Vec<_> = strong.collect();
     if strong.is_empty() {
-        eprintln!("not shown: this host has nothing stronger than process groups: {:?}", host());
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "not shown: this host has nothing stronger than process groups: {:?}", host())
+            .unwrap();
     }
     strong
 }
