@@ -266,7 +266,8 @@ impl Drop for Child {
             task.abort();
         }
         if self.settings.kill_on_drop {
-            self.shared.reach.hold.end();
+            // The process kills the child and its group when it is dropped, after this.
+            self.shared.reach.hold.end_soon();
         } else {
             self.shared.reach.hold.release();
         }

@@ -65,6 +65,13 @@ impl Hold {
         }
     }
 
+    /// The same after the child itself was killed: the others may have a millisecond more.
+    pub(crate) fn end_soon(&self) {
+        if let Some(scope) = self.lock().take() {
+            scope.end_soon();
+        }
+    }
+
     /// Waits until nobody is in it; kills again from time to time once `killed` says so.
     pub(crate) async fn emptied(&self, killed: impl Fn() -> bool) {
         let Some(scope) = self.scope() else { return };

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use herder::contain::Leak;
 use herder::{Command, Stdio};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
-    Leash, current_thread, eventually, fixture, is_gone, line, multi_thread, run, state, within,
+    Leash, cpu_time, current_thread, eventually, fixture, is_gone, line, multi_thread, run, state, within,
 };
 
 /// A child with a grandchild, both up.
@@ -95,6 +96,38 @@ fn a_drop_takes_microseconds() {
         assert!(best < Duration::from_millis(1), "{best:?}");
     });
 }
+
+#[test]
+fn five_hundred_drops_take_milliseconds_in_total() {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    multi_thread().block_on(within(async {
+        let mut all = Vec::new();
+        // The best of a few: a machine that is busy takes the processor away.
+        for _ in 0..5 {
+            let mut command = fixture(&["ignore:TERM", "hang"]);
+            let leash = Leash::tie(&mut command);
+            let mut children = Vec::new();
+            for _ in 0..500 {
+                children.push(command.spawn_async().await.unwrap());
+            }
+            drop(command);
+            // Not the time on the wall: five hundred that die take the processor away.
+            let (wall, start) = (Instant::now(), cpu_time());
+            drop(children);
+            all.push(cpu_time() - start);
+            eprintln!("500 drops: {:?}, and {:?} on the wall", all.last(), wall.elapsed());
+            tokio::task::spawn_blocking(|| leash.wait_free()).await.unwrap();
+            if all.last() < Some(&DROPS) {
+                break;
+            }
+        }
+        assert!(all.last() < Some(&DROPS), "{all:?}");
+    }));
+}
+
+/// What 500 drops may take in total.
+const DROPS: Duration = Duration::from_millis(25);
 
 #[test]
 fn a_blocked_executor_keeps_no_zombie() {

@@ -140,7 +140,11 @@ fn an_owner() {
             runtime.shutdown_background();
         }
         "exit" => std::process::exit(0),
-        "return" => return std::mem::forget(child),
+        "return" => {
+            // As with one in a static: no drop ends it.
+            let _kept = std::mem::ManuallyDrop::new(child);
+            return;
+        }
         "abort" => std::process::abort(),
         _ => {}
     }
@@ -166,6 +170,7 @@ fn folders(owner: u32) -> Vec<PathBuf> {
     paths.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(&name)).collect()
 }
 
+#[expect(clippy::disallowed_methods, reason = "this program is not under test")]
 fn start(tree: &str, end: &str, fd: i32) -> Owner {
     let mut owner = Program::new(std::env::current_exe().unwrap());
     owner.args(["matrix::an_owner", "--exact", "--nocapture", "--test-threads=2"]);
@@ -176,7 +181,7 @@ fn start(tree: &str, end: &str, fd: i32) -> Owner {
 
 /// Runs one cell: the time until nobody was left and no folder, or what was left.
 fn cell(tree: &str, end: &str) -> Result<Duration, String> {
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
     let mut owner = start(tree, end, writer.as_raw_fd());
     let mut said = BufReader::new(owner.stdout.take().unwrap());
     let mut text = String::new();
@@ -197,7 +202,7 @@ fn cell(tree: &str, end: &str) -> Result<Duration, String> {
         _ => owner.stdin.as_mut().unwrap().write_all(b"go\n").unwrap(),
     }
     let held = format!("pipe:[{}]", std::os::unix::fs::MetadataExt::ino(&leash_data(&reader)));
-    let gone = is_free(&mut reader);
+    let gone = is_free(&reader);
     let took = begin.elapsed();
     drop(owner.stdin.take());
     owner.wait().unwrap();
@@ -223,7 +228,7 @@ fn leash_data(reader: &PipeReader) -> fs::Metadata {
 }
 
 /// Whether nobody holds the other end, a second from now at the latest.
-fn is_free(reader: &mut PipeReader) -> bool {
+fn is_free(reader: &PipeReader) -> bool {
     let (sender, receiver) = std::sync::mpsc::channel();
     let mut reader = reader.try_clone().unwrap();
     std::thread::spawn(move || sender.send(reader.read(&mut [0])));

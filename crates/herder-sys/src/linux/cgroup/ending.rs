@@ -48,8 +48,9 @@ const LAST_DOUBLING: u32 = 8;
 /// How often a leaf is looked at whose members were let go.
 const PATIENT: Duration = Duration::from_secs(1);
 
-/// Ends what is in `leaf`, or leaves it to itself. Does not wait.
-pub(super) fn end(house: &Arc<House>, leaf: Leaf, released: bool) {
+/// Ends what is in `leaf`, now or, if `soon`, in the reaper thread a moment later; or leaves it to itself. Does not
+/// wait.
+pub(super) fn end(house: &Arc<House>, leaf: Leaf, released: bool, soon: bool) {
     match leaf.state() {
         Ok(state) if !state.populated => {
             if let Some(leaf) = house.put_or_remove(leaf, state) {
@@ -61,7 +62,9 @@ pub(super) fn end(house: &Arc<House>, leaf: Leaf, released: bool) {
         _ if released => push(What::Released(Arc::clone(house), leaf)),
         _ => {
             // Nobody is left to tell; the rounds that follow see to it.
-            drop(leaf.kill());
+            if !soon {
+                drop(leaf.kill());
+            }
             push(What::Leaf(Arc::clone(house), leaf));
         }
     }

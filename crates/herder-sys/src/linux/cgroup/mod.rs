@@ -45,6 +45,8 @@ pub(super) struct Cgroup {
     frozen: RwLock<bool>,
     /// Whether the end of this value lets the members go on.
     released: AtomicBool,
+    /// Whether the end of this value leaves the kill to the reaper thread.
+    soon: AtomicBool,
     /// Where children are born, once the leaf was killed.
     annex: Mutex<Annex>,
 }
@@ -112,6 +114,7 @@ impl Cgroup {
             leaf: Some(leaf),
             frozen: RwLock::new(false),
             released: AtomicBool::new(false),
+            soon: AtomicBool::new(false),
             annex: Mutex::default(),
         }
     }
@@ -176,6 +179,10 @@ impl Cgroup {
 
     pub(super) fn adopt(&self, pid: i32) -> io::Result<()> {
         files::write(self.dir()?.as_fd(), c"cgroup.procs", &pid.to_string())
+    }
+
+    pub(super) fn leave_kill(&self) {
+        self.soon.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn release(&self) {
@@ -247,7 +254,8 @@ impl Drop for Cgroup {
             return;
         }
         if let Some(leaf) = self.leaf.take() {
-            ending::end(&self.house, leaf, self.released.load(Ordering::Relaxed));
+            let [released, soon] = [&self.released, &self.soon].map(|flag| flag.load(Ordering::Relaxed));
+            ending::end(&self.house, leaf, released, soon);
         }
     }
 }
