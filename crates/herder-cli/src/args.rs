@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use herder::{Signal, Termination};
 
@@ -47,6 +47,8 @@ pub(crate) enum Job {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
     #[command(flatten)]
     pub(crate) surroundings: SurroundingArgs,
     #[command(flatten)]
@@ -103,6 +105,63 @@ pub(crate) struct LimitArgs {
     /// terminal but not read from it: reading stops it.
     #[arg(long)]
     pub(crate) group: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Scope")]
+pub(crate) struct ScopeArgs {
+    /// What holds the program and all that it starts together
+    ///
+    /// What is in it is signalled, limited and ended as one. `herder doctor` says what this host can do.
+    #[arg(long, value_name = "KIND", default_value = "auto")]
+    pub(crate) scope: ScopeKind,
+
+    /// Run nothing, and exit with 125, if the scope would be weaker than this
+    #[arg(long, value_name = "STRENGTH")]
+    pub(crate) require_scope: Option<Required>,
+
+    /// What happens to processes that are left when the program has ended by itself
+    #[arg(long, value_name = "POLICY", default_value = "kill")]
+    pub(crate) leak: LeakKind,
+
+    /// How long they may take to end by themselves before they count as left [default: 0]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) leak_grace: Option<Duration>,
+}
+
+/// The scopes that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScopeKind {
+    /// The strongest that this host can do
+    Auto,
+    /// A control group (cgroup v2), which nothing leaves by setsid(2) or a double fork; 125 where there is none
+    Cgroup,
+    /// A process group; what leaves it is found among the orphans
+    Group,
+    /// None: limits and signals are for the program alone
+    None,
+}
+
+/// The strengths that can be required.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Required {
+    /// A control group
+    Cgroup,
+    /// A process group, or more
+    Group,
+}
+
+/// What becomes of leftovers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LeakKind {
+    /// They are named, and live on
+    Report,
+    /// They are killed
+    Kill,
+    /// They are named and killed, and a success becomes 125
+    Fail,
+    /// They live on, and nobody looks
+    Ignore,
 }
 
 #[derive(Debug, Args)]

@@ -50,14 +50,18 @@ Examples:
   An empty environment, another directory, another user:
     herder run --env-clear -e PATH=/bin -C /srv/app --uid www-data ./job
 
+  Nothing unless the kernel itself holds all that it starts; and a failure if
+  it leaves anything behind:
+    herder run --require-scope cgroup --leak fail ./job
+
   What it used, as JSON:
     herder run --json usage.json make && jq .usage.max_rss_bytes usage.json
 
 Exit codes:
   the program's own   it ended by itself
   124                 a limit ended it (but see --preserve-status)
-  125                 herder itself failed: wrong usage, or a setting or a
-                      file that could not be had
+  125                 herder itself failed: wrong usage, or a setting, a
+                      scope or a file that could not be had; or --leak fail
   126                 the program was found and can't be executed
   127                 the program was not found
   128+n               signal n ended it: 130 is Ctrl-C, 137 a kill, 143 a
@@ -71,16 +75,24 @@ Signals:
   SIGHUP under nohup(1), stays ignored.
 
   Under a terminal the program shares it with herder: Ctrl-C, Ctrl-\\ and
-  Ctrl-Z reach it from there, and herder waits for what it makes of them. Limits
-  and signals are for the program then, and elsewhere for its process group.
+  Ctrl-Z reach it from there, and herder waits for what it makes of them.
 
-  When a limit or a signal to herder has ended the program, whatever it has
-  started and left is asked to end with SIGTERM and killed after the grace
-  period. When the program ends by itself, what is left of its process group
-  is killed; under a terminal it is left alone, as by a shell.
+  Limits and the signals that stop are for the whole scope: all that the
+  program has started, wherever it has gone. Where there is no cgroup they are
+  for its process group, or under a terminal for the program alone; what it has
+  left is asked to end then with SIGTERM and killed after the grace period.
 
   SIGQUIT, SIGUSR1, SIGUSR2 and SIGTSTP are passed on. When herder itself is
-  killed, the program is killed.
+  killed, so is all that is in the cgroup; without one, the program.
+
+Scope:
+  Under --scope auto and cgroup the program is born into a control group, which
+  neither setsid(2) nor a double fork leaves. What is left in it when the program
+  has ended is up to --leak. To let somebody live on, herder moves it to the
+  cgroup that herder itself is in. `herder doctor` says what this host can do.
+
+  Without a cgroup, herder finds what is left among the orphans, which become
+  its children; one that another user owns can't be ended.
 
 Report (--json):
   One JSON object on one line. `v` is 1 and changes when a field changes its
@@ -99,4 +111,8 @@ Report (--json):
   stdout, stderr        bytes, dropped, spill, error, end (eof, still_held,
                         not_taken, failed); null if not passed on
   attempts              how it was stopped: step, after_ms, error
+  scope                 strength (cgroup, group, child), and refusals: why it
+                        is no stronger one (strength, reason)
+  survivors             who was left when it had ended: pid, command
+  scope_empty           whether it is proved that nothing is left
   error                 kind and message, if it could not be run";

@@ -1,9 +1,10 @@
 //! What the program has started and leaves behind.
 //!
-//! The library ends the process group of the program. That is not all: where the program shares our terminal it is a
-//! member of our own group, and anything may leave its group. So we adopt orphans (`PR_SET_CHILD_SUBREAPER`): what
-//! the program leaves becomes our child, whatever its group or session, and a child of ours can be signalled safely,
-//! as its number stays taken until we reap it. We have no other children than the program and what it has left.
+//! We adopt orphans (`PR_SET_CHILD_SUBREAPER`): what the program leaves becomes our child, whatever its group or
+//! session, and is reaped when it ends. Where a cgroup holds the program, that is all: its end is the library's business.
+//! Elsewhere the library ends the process group of the program, which is not enough: where the program shares our
+//! terminal it is a member of our own group, and anything may leave its group. A child of ours can be signalled safely,
+//! as its number stays taken until we reap it; and we have no other children then than the program and what it has left.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,6 +14,7 @@ use rustix::process::{
     Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, test_kill_process, waitpid,
 };
 
+use crate::scope::Left;
 use crate::signals::Signals;
 
 /// How long a kill may take. It is over at once, but for a process that hangs in the kernel.
@@ -21,6 +23,28 @@ const TIME_TO_DIE: Duration = Duration::from_secs(1);
 /// Orphans come to us from now on. Where a sandbox forbids it they don't, and only the group of the program is ended.
 pub(crate) fn adopt() {
     let _ = set_child_subreaper(Some(getpid()));
+}
+
+/// Who is left when the program has ended: our children. What they have started themselves is not seen.
+pub(crate) fn found() -> Vec<Left> {
+    reap(None);
+    let left = children().into_iter().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
+    left.filter_map(Left::of).collect()
+}
+
+/// Waits until nobody is left, or the time is over.
+pub(crate) async fn leave(time: Duration, signals: &mut Signals) {
+    let mut over = std::pin::pin!(tokio::time::sleep(time));
+    while !found().is_empty() {
+        tokio::select! {
+            stop = signals.hurries() => {
+                if stop {
+                    return;
+                }
+            }
+            () = &mut over => return,
+        }
+    }
 }
 
 /// Reaps those that have ended, but for the program: its end is for the library to see.

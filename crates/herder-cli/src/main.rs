@@ -13,6 +13,7 @@ use clap::{CommandFactory, Parser};
 
 mod accounts;
 mod args;
+mod cgroup;
 mod duration;
 mod exit_code;
 mod fds;
@@ -24,6 +25,7 @@ mod passthrough;
 mod report;
 mod resolve;
 mod run;
+mod scope;
 mod signals;
 mod sink;
 mod size;

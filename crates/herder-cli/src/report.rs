@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, SystemTime};
 
+use herder::contain::{Refusal, Strength};
 use herder::error::{SpawnError, SpawnErrorKind};
 use herder::output::{OutputEnd, StreamReport};
 use herder::report::Usage;
@@ -12,6 +13,7 @@ use herder::{Cause, Report, RunError, Signal};
 use serde::Serialize;
 
 use crate::exit_code::Exit;
+use crate::scope::{self, Left};
 
 const VERSION: u32 = 1;
 
@@ -35,7 +37,29 @@ pub(crate) struct Json {
     stdout: Option<Stream>,
     stderr: Option<Stream>,
     attempts: Vec<Attempt>,
+    scope: Option<Scope>,
+    survivors: Vec<Survivor>,
+    scope_empty: Option<bool>,
     error: Option<Failure>,
+}
+
+/// What held the program, and why it was nothing stronger.
+#[derive(Debug, Serialize)]
+pub(crate) struct Scope {
+    strength: &'static str,
+    refusals: Vec<Refused>,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    strength: &'static str,
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Survivor {
+    pid: u32,
+    command: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,6 +113,28 @@ pub(crate) struct Subject {
     pub(crate) started: SystemTime,
 }
 
+/// What a run tells about its scope that its report does not.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) refusals: Vec<Refusal>,
+    /// Who was left at the end, by the account of the scope or by ours.
+    pub(crate) left: Vec<Left>,
+}
+
+impl Scope {
+    fn new(strength: Strength, refusals: &[Refusal]) -> Self {
+        let refused = |refusal: &Refusal| Refused {
+            strength: scope::word(refusal.strength),
+            reason: refusal.reason.clone(),
+        };
+        Self { strength: scope::word(strength), refusals: refusals.iter().map(refused).collect() }
+    }
+}
+
+fn survivor(left: Left) -> Survivor {
+    Survivor { pid: left.pid, command: left.command }
+}
+
 impl Json {
     fn new(subject: Subject, cause: &'static str, exit: Exit) -> Self {
         Self {
@@ -109,12 +155,21 @@ impl Json {
             stdout: None,
             stderr: None,
             attempts: Vec::new(),
+            scope: None,
+            survivors: Vec::new(),
+            scope_empty: None,
             error: None,
         }
     }
 
     /// After a run; `omitted` is how many bytes of each stream were not shown.
-    pub(crate) fn of_run(subject: Subject, report: &Report, omitted: [u64; 2], exit: Exit) -> Self {
+    pub(crate) fn of_run(
+        subject: Subject,
+        report: &Report,
+        omitted: [u64; 2],
+        held: Held,
+        exit: Exit,
+    ) -> Self {
         let status = report.status;
         Self {
             pid: Some(report.id()),
@@ -129,6 +184,9 @@ impl Json {
             stdout: stream(report.stdout_report(), omitted[0]),
             stderr: stream(report.stderr_report(), omitted[1]),
             attempts: report.attempts().iter().map(attempt).collect(),
+            scope: Some(Scope::new(report.strength(), &held.refusals)),
+            survivors: held.left.into_iter().map(survivor).collect(),
+            scope_empty: report.scope_empty(),
             ..Self::new(subject, cause(report.cause()), exit)
         }
     }
@@ -226,6 +284,7 @@ fn kind(kind: SpawnErrorKind) -> &'static str {
         SpawnErrorKind::Setup => "setup",
         SpawnErrorKind::OutOfResources => "out_of_resources",
         SpawnErrorKind::Stalled => "stalled",
+        SpawnErrorKind::Containment => "containment",
         SpawnErrorKind::Spill => "spill",
         _ => "other",
     }

@@ -7,15 +7,16 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use herder::os::unix::CommandExt;
-use herder::{Capture, Command, Containment, Signal, Stdio, Termination};
+use herder::{Capture, Command, Signal, Stdio, Termination};
 use rustix::fs::{Access, access};
 
 use crate::accounts;
-use crate::args::{LimitArgs, OutputArgs, RunArgs, SurroundingArgs};
+use crate::args::{LimitArgs, OutputArgs, RunArgs, ScopeKind, SurroundingArgs};
 use crate::fds;
 use crate::message::Voice;
 use crate::passthrough::Window;
 use crate::report::Subject;
+use crate::scope::Wanted;
 use crate::sink::Sink;
 use crate::terminal;
 
@@ -30,6 +31,7 @@ pub(crate) struct Plan {
     pub(crate) idle: Option<Duration>,
     /// Whether the program gets its keyboard signals from the terminal, as we do.
     pub(crate) shares_terminal: bool,
+    pub(crate) scope: Wanted,
     pub(crate) output: Output,
     pub(crate) sink: Option<Sink>,
     pub(crate) preserve_status: bool,
@@ -100,7 +102,7 @@ impl Stop {
 
 /// Gives the plan, or what is wrong.
 pub(crate) fn resolve(args: RunArgs) -> Result<Plan, String> {
-    let RunArgs { limits, surroundings, output, command: words } = args;
+    let RunArgs { limits, scope, surroundings, output, command: words } = args;
     let (program, arguments) = words.split_first().ok_or("no program is named")?;
     if program.is_empty() {
         return Err("the name of the program is empty".into());
@@ -114,8 +116,9 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Plan, String> {
     let stop = Stop::new(&limits);
     stdin(&mut command, surroundings.stdin.as_deref(), stop.closes_stdin())?;
     // In a group of its own the program could not read from the terminal, whose keyboard would not reach it.
-    let shares_terminal = !limits.group && terminal::is_ours();
-    command.containment(if shares_terminal { Containment::None } else { Containment::Group });
+    let shares_terminal = !limits.group && scope.scope != ScopeKind::Group && terminal::is_ours();
+    let scope = Wanted::new(&scope, limits.group, shares_terminal)?;
+    scope.apply(&mut command);
     command.termination(stop.policy().clone());
     let [timeout, idle] = [limits.timeout, limits.idle].map(|time| time.and_then(limit));
     timeout.map(|timeout| command.timeout(timeout));
@@ -135,6 +138,7 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Plan, String> {
         timeout,
         idle,
         shares_terminal,
+        scope,
         sink,
         preserve_status: limits.preserve_status,
         voice: Voice { quiet: output.quiet },

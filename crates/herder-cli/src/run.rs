@@ -1,19 +1,20 @@
 //! `herder run`: one command, seen through.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use herder::error::SpawnError;
 use herder::output::{OutputEnd, StreamReport};
 use herder::{Cause, Child, Report, RunError};
 
-use crate::args::RunArgs;
+use crate::args::{LeakKind, RunArgs};
 use crate::duration;
 use crate::exit_code::Exit;
 use crate::leftovers;
 use crate::message::say;
 use crate::passthrough::Passthrough;
-use crate::report::Json;
+use crate::report::{Held, Json};
 use crate::resolve::{Output, Plan, resolve};
+use crate::scope;
 use crate::signals::{Charge, Signals};
 use crate::stall::Stall;
 use crate::terminal;
@@ -48,13 +49,16 @@ async fn see_through(plan: Plan) -> Exit {
             return Exit::FAILURE;
         }
     };
-    leftovers::adopt();
+    if plan.scope.adopts() {
+        leftovers::adopt();
+    }
     let begin = Instant::now();
     // There are no other tasks that it could hold up.
     let child = match plan.command.spawn() {
         Ok(child) => child,
         Err(error) => return not_started(plan, &error),
     };
+    let refusals = child.refusals().to_vec();
     let handle = child.handle();
     if plan.shares_terminal
         && let Some(signal) = signals.typed_early()
@@ -69,6 +73,7 @@ async fn see_through(plan: Plan) -> Exit {
         stop: &plan.stop,
         stall: &stall,
         shares_terminal: plan.shares_terminal,
+        adopts: plan.scope.adopts(),
         voice: plan.voice,
     };
     let deadline = plan.timeout.and_then(|timeout| begin.checked_add(timeout));
@@ -81,9 +86,7 @@ async fn see_through(plan: Plan) -> Exit {
     match result {
         Ok(run) => {
             let cause = run.report.cause();
-            if !end_leftovers(&plan, cause, &mut signals).await {
-                say(&format!("something that {} started can't be ended", plan.subject.name));
-            }
+            let left = scope::settle(&plan, &run.report, &mut signals).await;
             let mut exit = Exit::of_run(cause, run.report.status, plan.preserve_status);
             if matches!(cause, Cause::Signaled | Cause::Terminated) && terminal::in_foreground() {
                 exit = exit.at_terminal();
@@ -92,8 +95,12 @@ async fn see_through(plan: Plan) -> Exit {
             if !run.troubles.is_empty() {
                 exit = exit.or_failure();
             }
+            if plan.scope.leak == LeakKind::Fail && !left.is_empty() {
+                exit = exit.or_failure();
+            }
+            let held = Held { refusals, left };
             let gone = run.troubles.iter().any(|trouble| trouble.stream == "stdout" && stall.has_given_up());
-            let write = |subject| Json::of_run(subject, &run.report, run.omitted, exit);
+            let write = |subject| Json::of_run(subject, &run.report, run.omitted, held, exit);
             report(plan, exit, gone, write)
         }
         Err(error) => match error.as_spawn_error() {
@@ -106,16 +113,6 @@ async fn see_through(plan: Plan) -> Exit {
             }
         },
     }
-}
-
-/// When the program was ended, so is what it has started; when it has ended by itself, only its group.
-async fn end_leftovers(plan: &Plan, cause: Cause, signals: &mut Signals) -> bool {
-    let grace = match cause {
-        Cause::Exited | Cause::Signaled => return true,
-        Cause::Killed => Duration::ZERO,
-        _ => plan.stop.grace(),
-    };
-    leftovers::end(grace, signals).await
 }
 
 /// A run that is over.

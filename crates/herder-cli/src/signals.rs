@@ -42,6 +42,8 @@ pub(crate) struct Charge<'a> {
     pub(crate) stall: &'a Stall,
     /// The terminal sends the keyboard's signals to the program as it does to us.
     pub(crate) shares_terminal: bool,
+    /// Orphans come to us.
+    pub(crate) adopts: bool,
     pub(crate) voice: Voice,
 }
 
@@ -140,9 +142,12 @@ impl Signals {
                     }
                 }
                 // One that may not be signalled changed its user; it was not ours to begin with.
+                // Who shares the terminal is one of several in our group, and the signal was for one.
+                Meaning::Pass if charge.shares_terminal => drop(charge.child.signal_child(signal)),
                 Meaning::Pass => drop(charge.child.signal(signal)),
                 Meaning::Suspend => suspend(charge.child),
-                Meaning::Reap => leftovers::reap(charge.child.id()),
+                Meaning::Reap if charge.adopts => leftovers::reap(charge.child.id()),
+                Meaning::Reap => {}
             }
         }
     }
@@ -160,7 +165,7 @@ struct Stopping<'a> {
 impl<'a> Stopping<'a> {
     /// The first signal begins, the second takes the next step at once, the third does not discuss.
     fn stop<'b: 'a>(&mut self, signal: Signal, hurry: &'b Notify) {
-        let Charge { child, stop, stall, shares_terminal, voice } = self.charge;
+        let Charge { child, stop, stall, shares_terminal, voice, .. } = self.charge;
         self.signals += 1;
         stall.ask();
         match self.signals {

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 
 /// Whether we are a job of a terminal: what its keyboard is for at the moment, or what `fg` may make so.
@@ -16,5 +15,14 @@ pub(crate) fn is_ours() -> bool {
 /// Whether the keyboard of our terminal is for us at the moment.
 pub(crate) fn in_foreground() -> bool {
     let group_of = |terminal: File| tcgetpgrp(terminal.as_fd()).ok();
-    File::open("/dev/tty").ok().and_then(group_of) == Some(getpgrp())
+    let group = File::open("/dev/tty").ok().and_then(group_of);
+    group.is_some_and(|group| Some(group.as_raw_nonzero().get()) == own_group())
+}
+
+/// Our process group; `None` if it has no number here, as its leader is in another PID namespace.
+pub(crate) fn own_group() -> Option<i32> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // Behind the name, which may hold anything: state, parent, group.
+    let group = stat.rsplit_once(") ")?.1.split(' ').nth(2)?;
+    group.parse().ok().filter(|group| *group > 0)
 }

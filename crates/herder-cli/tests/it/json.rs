@@ -35,6 +35,9 @@ const FIELDS: &[&str] = &[
     "stdout",
     "stderr",
     "attempts",
+    "scope",
+    "survivors",
+    "scope_empty",
     "error",
 ];
 

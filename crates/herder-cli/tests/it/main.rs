@@ -9,6 +9,7 @@ mod json;
 mod limits;
 mod output;
 mod run;
+mod scope;
 mod signals;
 mod support;
 mod terminal;

@@ -111,8 +111,11 @@ async fn a_descendant_that_holds_the_pipe_is_not_waited_for() {
     let left = format!("spawn-setsid:touch:{},wait-file:{}", begin.display(), end.display());
     let begun = format!("wait-file:{}", begin.display());
     // It holds the pipe of herder, not that of the test.
-    let report =
-        output(&script(&["--idle", "20s"], &[&left, &begun, "spawned", "mark:done", "exit:3"])).await;
+    let report = output(&script(
+        &["--idle", "20s", "--leak", "ignore"],
+        &[&left, &begun, "spawned", "mark:done", "exit:3"],
+    ))
+    .await;
     let text = stdout(&report);
     let (pid, rest) = text.split_once('\n').unwrap();
     assert_eq!((rest, report.status.code()), ("done\n", Some(3)));

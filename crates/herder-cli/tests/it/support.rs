@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::time::Duration;
 
-use herder::{Child, ChildStdout, Command, Report, Stdio};
+use herder::{Child, ChildStdout, Command, Containment, Report, Stdio};
 use tokio::io::AsyncReadExt;
 
 /// Longer than anything takes that works, on a machine that is busy.
@@ -13,9 +13,8 @@ pub(crate) const LONG: Duration = Duration::from_secs(30);
 /// `herder` with these arguments. Each test is bounded by it.
 pub(crate) fn herder<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_herder"));
-    // Signals are for herder alone, and what becomes of its descendants is its own affair.
-    command.containment(herder::Containment::Group);
-    command.args(args).timeout(LONG);
+    // Signals of a test are for herder alone, and what outlives it is its own fault.
+    command.args(args).timeout(LONG).containment(Containment::Group);
     command
 }
 
@@ -52,7 +51,8 @@ impl Running {
     }
 
     pub(crate) async fn start_with_input(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn_async().await.unwrap();
+        let mut child =
+            command.stdout(Stdio::piped()).containment(Containment::Group).spawn_async().await.unwrap();
         let out = Lines { stdout: child.stdout.take().unwrap(), buffer: Vec::new() };
         Self { child, out }
     }

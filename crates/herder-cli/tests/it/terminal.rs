@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use herder::Command;
+use herder::contain::Leak;
+use herder::{Command, Containment};
 use tempfile::TempDir;
 
 use crate::support::{LONG, eventually, state};
@@ -41,7 +42,8 @@ impl Terminal {
         command.args(["-f", "/dev/null", "-S", "socket"]).args(args).current_dir(self.folder.path());
         let report = command
             .env_remove("TMUX")
-            .leak(herder::contain::Leak::Ignore)
+            .leak(Leak::Ignore)
+            .containment(Containment::None)
             .timeout(LONG)
             .output()
             .await

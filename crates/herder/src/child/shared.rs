@@ -41,6 +41,8 @@ pub(crate) struct Record {
     pub(crate) killed: bool,
     /// How many ladders are being walked.
     pub(crate) ladders: usize,
+    /// Whether a join sees it through, which deals with what is left in its scope.
+    pub(crate) joined: bool,
 }
 
 /// How its end was asked for, by a handle or the owner; the harder way is the greater.
@@ -125,8 +127,12 @@ impl Shared {
 
     /// The child is gone: what it has left behind in its scope goes too, or is let go.
     pub(super) fn reaped(&self) {
-        if self.record().ladders > 0 {
-            // What is left is being asked to end: whoever walks that ladder comes here afterwards.
+        let busy = {
+            let record = self.record();
+            record.ladders > 0 || record.joined
+        };
+        if busy {
+            // What is left is being asked to end, or looked at: whoever does that comes here afterwards.
         } else if self.leak.kills() {
             self.reach.hold.end();
         } else {

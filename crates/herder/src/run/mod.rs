@@ -224,6 +224,8 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
     drop(child.stdin.take());
     let settings = child.settings.clone();
     let shared = std::sync::Arc::clone(&child.shared);
+    // Cancelled, the child's drop deals with its scope.
+    shared.record().joined = true;
     let Spills([out_spill, err_spill]) = spills;
     let [out_tee, err_tee] = tees;
     let activity = Activity::default();
@@ -254,6 +256,7 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
     };
 
     let left = leftovers::end(&shared, &settings, cause.is_some()).await;
+    shared.record().joined = false;
     let exit = shared.wait().await?;
     if let Some(Err(failure)) = child.launch.as_ref().and_then(herder_sys::Launch::outcome) {
         return Ok(Err(failure));
