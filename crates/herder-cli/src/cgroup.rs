@@ -13,7 +13,8 @@ pub(crate) fn mount() -> Option<PathBuf> {
 pub(crate) fn own() -> Option<PathBuf> {
     let (root, mount) = mounted(&fs::read_to_string("/proc/self/mountinfo").ok()?)?;
     let path = path_of(&fs::read_to_string("/proc/self/cgroup").ok()?)?;
-    Some(mount.join(path.strip_prefix(root).ok()?))
+    let below = path.strip_prefix(root).ok()?;
+    Some(if below.as_os_str().is_empty() { mount } else { mount.join(below) })
 }
 
 /// The mount of a cgroup2 that was made last, and so covers others: which part of the hierarchy, and where it is.

@@ -10,6 +10,7 @@ pub(crate) const MAIN: &str = "\
 Try:
   herder run -t 10s -- make test     stop it after ten seconds
   herder help run                    everything about `run`, with examples
+  herder doctor                      what this host can enforce
   herder completions bash            completions for your shell
   herder man run                     the manual page";
 
@@ -23,6 +24,20 @@ pub(crate) const MAN: &str = "\
 Examples:
   herder man run | man -l -
   herder man > /usr/local/share/man/man1/herder.1";
+
+pub(crate) const DOCTOR: &str = "\
+Examples:
+  herder doctor
+  herder doctor --json | jq -r '.scopes[] | select(.can) | .strength'
+
+Report (--json):
+  v, version            1, and that of herder
+  kernel                its release
+  cgroup_mount, own_cgroup
+                        directories; null where there is none
+  scopes                the strongest first: strength, can, reason
+  facts                 clone3, clone_pidfd, pidfd, shared_memory,
+                        close_range: what starting a program builds on";
 
 pub(crate) const RUN_SHORT: &str = "\
 Examples:
@@ -111,8 +126,8 @@ Report (--json):
   stdout, stderr        bytes, dropped, spill, error, end (eof, still_held,
                         not_taken, failed); null if not passed on
   attempts              how it was stopped: step, after_ms, error
-  scope                 strength (cgroup, group, child), and refusals: why it
-                        is no stronger one (strength, reason)
+  scope                 strength (cgroup, group, child), and refusals:
+                        strength and reason of each that can't be had
   survivors             who was left when it had ended: pid, command
   scope_empty           whether it is proved that nothing is left
   error                 kind and message, if it could not be run";

@@ -14,6 +14,7 @@ use clap::{CommandFactory, Parser};
 mod accounts;
 mod args;
 mod cgroup;
+mod doctor;
 mod duration;
 mod exit_code;
 mod fds;
@@ -46,6 +47,13 @@ fn herder(args: impl IntoIterator<Item = OsString>) -> Exit {
     };
     match cli.job {
         Job::Run(args) => run::run(*args),
+        Job::Doctor(args) => match doctor::look(args.json) {
+            Ok(text) => print(text.as_bytes()),
+            Err(error) => {
+                message::say(&error);
+                Exit::FAILURE
+            }
+        },
         Job::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "herder", &mut script);

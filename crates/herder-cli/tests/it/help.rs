@@ -17,9 +17,14 @@ async fn the_help_teaches() {
     for words in [&["--help"][..], &["help"], &["-h"]] {
         assert!(text(words).await.contains("herder run -t 10s"), "{words:?}");
     }
-    for words in
-        [&["--help"][..], &["run", "-h"], &["run", "--help"], &["completions", "--help"], &["man", "--help"]]
-    {
+    for words in [
+        &["--help"][..],
+        &["run", "-h"],
+        &["run", "--help"],
+        &["completions", "--help"],
+        &["man", "--help"],
+        &["doctor", "--help"],
+    ] {
         let text = text(words).await;
         // The examples are to be copied: none may be broken by the terminal.
         let widest = text.lines().filter(|line| line.trim_start().starts_with("herder ")).map(str::len).max();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![expect(clippy::print_stderr, reason = "a test that can't be made here says so")]
 
+mod doctor;
 mod exit_codes;
 mod help;
 mod json;

@@ -7,6 +7,8 @@ use herder_sys::{Group, Mechanism};
 mod fold;
 mod hold;
 
+pub use herder_sys::{Facts, facts};
+
 pub(crate) use fold::Fold;
 pub(crate) use hold::{Hold, members};
 
