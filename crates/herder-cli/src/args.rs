@@ -21,6 +21,7 @@ pub(crate) struct Cli {
 pub(crate) enum Job {
     Run(Box<RunArgs>),
     Doctor(DoctorArgs),
+    Init(InitArgs),
     /// Print completions for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -76,6 +77,29 @@ pub(crate) struct DoctorArgs {
     /// Say it as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Be the first process of a container: run a command, pass signals on, reap orphans
+///
+/// As PID 1, or as any other process, it runs PROGRAM with ARGS, passes on every signal that can be, and reaps all
+/// that lose their parents. When the program has ended, what is left is asked to end with SIGTERM and killed after the
+/// grace period; then it ends as the program did.
+#[derive(Debug, Args)]
+#[command(after_help = help::INIT_SHORT, after_long_help = help::INIT_LONG)]
+pub(crate) struct InitArgs {
+    /// Kill what is left this long after the SIGTERM [default: 10s]; 0 is at once
+    #[arg(short, long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) kill_after: Option<Duration>,
+
+    /// The program and its arguments; what stands behind the program is never an option of herder
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        value_names = ["PROGRAM", "ARGS"],
+        num_args = 1..,
+        value_hint = ValueHint::CommandWithArguments
+    )]
+    pub(crate) command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]

@@ -55,7 +55,8 @@ impl Exit {
         }
     }
 
-    fn of_status(status: ExitStatus) -> Self {
+    /// The program's own code, or 128 + n.
+    pub(crate) fn of_status(status: ExitStatus) -> Self {
         match (status.code(), status.signal()) {
             // Codes have eight bits here.
             (Some(code), _) => Self::code(u8::try_from(code).unwrap_or(OURS)),

@@ -11,6 +11,7 @@ Try:
   herder run -t 10s -- make test     stop it after ten seconds
   herder help run                    everything about `run`, with examples
   herder doctor                      what this host can enforce
+  herder init -- ./server            as the first process of a container
   herder completions bash            completions for your shell
   herder man run                     the manual page";
 
@@ -38,6 +39,35 @@ Report (--json):
   scopes                the strongest first: strength, can, reason
   facts                 clone3, clone_pidfd, pidfd, shared_memory,
                         close_range: what starting a program builds on";
+
+pub(crate) const INIT_SHORT: &str = "\
+Examples:
+  herder init -- ./server                as the entry point of a container
+
+`herder help init` tells more, with the exit codes.";
+
+pub(crate) const INIT_LONG: &str = "\
+Examples:
+  In a Dockerfile:
+    ENTRYPOINT [\"herder\", \"init\", \"--\"]
+    CMD [\"./server\"]
+
+  To try it:
+    unshare --pid --fork --mount-proc herder init -- sh
+
+Exit codes:
+  the program's own   it ended by itself
+  125                 herder itself failed
+  126                 the program was found and can't be executed
+  127                 the program was not found
+  128+n               signal n ended it
+
+Signals:
+  What comes is passed on to the program itself, real-time signals included,
+  but for those that report a fault or a child. Whether it ends is for the
+  program to say: nothing is added to a SIGTERM. Under a terminal the program
+  has the signals of the keyboard from there. Once the program has ended,
+  SIGTERM, SIGINT or SIGHUP kills what is left at once.";
 
 pub(crate) const RUN_SHORT: &str = "\
 Examples:

@@ -19,6 +19,7 @@ mod duration;
 mod exit_code;
 mod fds;
 mod help;
+mod init;
 mod leftovers;
 mod manual;
 mod message;
@@ -54,6 +55,7 @@ fn herder(args: impl IntoIterator<Item = OsString>) -> Exit {
                 Exit::FAILURE
             }
         },
+        Job::Init(args) => init::run(&args),
         Job::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "herder", &mut script);

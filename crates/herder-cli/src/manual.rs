@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn examples_and_tables_fit_between_the_margins() {
-        for text in [help::MAIN, help::COMPLETIONS, help::MAN, help::DOCTOR, help::RUN_LONG] {
+        for text in [help::MAIN, help::COMPLETIONS, help::MAN, help::DOCTOR, help::INIT_LONG, help::RUN_LONG]
+        {
             let page = sections(text);
             for row in page.split(".nf\n").skip(1).filter_map(|block| block.lines().next()) {
                 assert!(row.replace("\\-", "-").replace("\\e", "\\").len() <= 73, "{row}");

@@ -99,6 +99,25 @@ impl Signals {
         Ok(signals)
     }
 
+    /// Listens to every signal that can be passed on, and to SIGCHLD; else as [`listen`](Self::listen).
+    pub(crate) fn listen_to_all(shares_terminal: bool) -> io::Result<Self> {
+        let mut signals = Self::listen(shares_terminal)?;
+        let known: Vec<_> = signals.streams.iter().map(|(known, _)| *known).collect();
+        let ignored = ignored();
+        let others = (1..=64).filter_map(Signal::from_raw).filter(|kind| {
+            let terminals = [Signal::TSTP, Signal::WINCH, Signal::CONT].contains(kind) && shares_terminal;
+            let raw = kind.as_raw();
+            !(known.contains(kind) || terminals || is_of_a_fault(*kind)) && ignored >> (raw - 1) & 1 == 0
+        });
+        for kind in others {
+            // The C library keeps two for itself.
+            if let Ok(stream) = signal(SignalKind::from_raw(kind.as_raw())) {
+                signals.streams.push((kind, stream));
+            }
+        }
+        Ok(signals)
+    }
+
     /// The last signal of the keyboard, if one has come. Asked when the program is just there: who pressed Ctrl-C may
     /// have been too early for it.
     pub(crate) fn typed_early(&self) -> Option<Signal> {
@@ -107,7 +126,7 @@ impl Signals {
     }
 
     /// The next signal. Cancelled, none is lost.
-    async fn next(&mut self) -> Signal {
+    pub(crate) async fn next(&mut self) -> Signal {
         std::future::poll_fn(|context| {
             let mut streams = self.streams.iter_mut();
             let ready =
@@ -151,6 +170,15 @@ impl Signals {
             }
         }
     }
+}
+
+/// One that says what is wrong with the process that gets it, or that can't be caught.
+fn is_of_a_fault(signal: Signal) -> bool {
+    const FAULTS: [&str; 13] = [
+        "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGSYS", "SIGKILL", "SIGSTOP",
+        "SIGPIPE", "SIGTTIN", "SIGTTOU", "SIGXFSZ",
+    ];
+    signal.name().is_some_and(|name| FAULTS.contains(&name))
 }
 
 type Ladder<'a> = Pin<Box<dyn Future<Output = Result<ExitStatus, WaitError>> + 'a>>;

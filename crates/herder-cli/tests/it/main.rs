@@ -6,6 +6,7 @@
 mod doctor;
 mod exit_codes;
 mod help;
+mod init;
 mod json;
 mod limits;
 mod output;
