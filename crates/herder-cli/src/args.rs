@@ -52,6 +52,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
     #[command(flatten)]
+    pub(crate) share: ShareArgs,
+    #[command(flatten)]
     pub(crate) surroundings: SurroundingArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -164,6 +166,40 @@ pub(crate) struct ScopeArgs {
     /// How long they may take to end by themselves before they count as left [default: 0]
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     pub(crate) leak_grace: Option<Duration>,
+}
+
+/// The arguments that limit what a scope may use.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits of the scope")]
+pub(crate) struct ShareArgs {
+    /// Let the program and all that it starts have so much memory together
+    ///
+    /// Beyond it the kernel takes back what it can, and then kills. Like the others below, it takes a cgroup and a
+    /// controller of the kernel; a limit that can't be had is said, and the program is run without it.
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub(crate) memory: Option<usize>,
+
+    /// Let there be so many processes and threads at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) pids: Option<u64>,
+
+    /// Let them have so many processors' time, as in 0.5 or 2
+    #[arg(long, value_name = "N", value_parser = processors)]
+    pub(crate) cpu: Option<u32>,
+
+    /// Run nothing, and exit with 125, if one of these limits can't be had
+    #[arg(long)]
+    pub(crate) require_limits: bool,
+}
+
+/// Gives thousandths.
+fn processors(text: &str) -> Result<u32, String> {
+    let number: f64 = text.parse().map_err(|_| "write a number of processors, as in 0.5 or 2".to_owned())?;
+    if !(0.01..=1_000_000.0).contains(&number) {
+        return Err("that is less than 0.01, or more than any machine has".into());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+    Ok((number * 1000.0).round() as u32)
 }
 
 /// The scopes that can be asked for.
@@ -323,6 +359,10 @@ mod tests {
             "--stop TERM:1s -s INT true",
             "--nice 20 true",
             "--head 1T true",
+            "--cpu 0 true",
+            "--cpu NaN true",
+            "--pids 0 true",
+            "--scope keeper true",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
@@ -331,5 +371,7 @@ mod tests {
         assert_eq!(args.limits.kill_after, Some(Duration::from_secs(3)));
         assert_eq!((args.limits.signal, args.surroundings.nice), (Some(Signal::INT), Some(-5)));
         assert_eq!(args.output.tail, Some(1 << 20));
+        let share = parse("--cpu 1.5 --pids 7 --memory 1K true").unwrap().share;
+        assert_eq!((share.cpu, share.pids, share.memory), (Some(1500), Some(7), Some(1024)));
     }
 }

@@ -99,6 +99,10 @@ Examples:
   it leaves anything behind:
     herder run --require-scope cgroup --leak fail ./job
 
+  With half a gigabyte, 100 processes and one and a half processors, or not
+  at all:
+    herder run --memory 512M --pids 100 --cpu 1.5 --require-limits ./job
+
   What it used, as JSON:
     herder run --json usage.json make && jq .usage.max_rss_bytes usage.json
 
@@ -160,4 +164,5 @@ Report (--json):
                         strength and reason of each that can't be had
   survivors             who was left when it had ended: pid, command
   scope_empty           whether it is proved that nothing is left
+  limits                limit (memory, pids, cpu), value, applied, reason
   error                 kind and message, if it could not be run";

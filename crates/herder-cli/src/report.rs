@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, SystemTime};
 
-use herder::contain::{Refusal, Strength};
+use herder::contain::{Limit, Refusal, Strength};
 use herder::error::{SpawnError, SpawnErrorKind};
 use herder::output::{OutputEnd, StreamReport};
 use herder::report::Usage;
@@ -40,6 +40,7 @@ pub(crate) struct Json {
     scope: Option<Scope>,
     survivors: Vec<Survivor>,
     scope_empty: Option<bool>,
+    limits: Vec<Share>,
     error: Option<Failure>,
 }
 
@@ -54,6 +55,16 @@ pub(crate) struct Scope {
 struct Refused {
     strength: &'static str,
     reason: String,
+}
+
+/// A limit of the scope.
+#[derive(Debug, Serialize)]
+struct Share {
+    limit: &'static str,
+    /// Bytes, processes, or processors.
+    value: f64,
+    applied: bool,
+    reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -131,6 +142,18 @@ impl Scope {
     }
 }
 
+fn share((limit, set): &(Limit, Result<(), String>)) -> Share {
+    #[expect(clippy::cast_precision_loss, reason = "JSON has no other numbers")]
+    let (limit, value) = match *limit {
+        Limit::Memory(bytes) => ("memory", bytes as f64),
+        Limit::Processes(count) => ("pids", count as f64),
+        Limit::Cpu(thousandths) => ("cpu", f64::from(thousandths) / 1000.0),
+        _ => ("other", 0.0),
+    };
+    let reason = set.as_ref().err().cloned();
+    Share { limit, value, applied: reason.is_none(), reason }
+}
+
 fn survivor(left: Left) -> Survivor {
     Survivor { pid: left.pid, command: left.command }
 }
@@ -158,6 +181,7 @@ impl Json {
             scope: None,
             survivors: Vec::new(),
             scope_empty: None,
+            limits: Vec::new(),
             error: None,
         }
     }
@@ -187,6 +211,7 @@ impl Json {
             scope: Some(Scope::new(report.strength(), &held.refusals)),
             survivors: held.left.into_iter().map(survivor).collect(),
             scope_empty: report.scope_empty(),
+            limits: report.limits().iter().map(share).collect(),
             ..Self::new(subject, cause(report.cause()), exit)
         }
     }

@@ -6,12 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use herder::contain::Limit;
 use herder::os::unix::CommandExt;
 use herder::{Capture, Command, Signal, Stdio, Termination};
 use rustix::fs::{Access, access};
 
 use crate::accounts;
-use crate::args::{LimitArgs, OutputArgs, RunArgs, ScopeKind, SurroundingArgs};
+use crate::args::{LimitArgs, OutputArgs, RunArgs, ScopeKind, ShareArgs, SurroundingArgs};
 use crate::fds;
 use crate::message::Voice;
 use crate::passthrough::Window;
@@ -102,7 +103,7 @@ impl Stop {
 
 /// Gives the plan, or what is wrong.
 pub(crate) fn resolve(args: RunArgs) -> Result<Plan, String> {
-    let RunArgs { limits, scope, surroundings, output, command: words } = args;
+    let RunArgs { limits, scope, share, surroundings, output, command: words } = args;
     let (program, arguments) = words.split_first().ok_or("no program is named")?;
     if program.is_empty() {
         return Err("the name of the program is empty".into());
@@ -119,6 +120,7 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Plan, String> {
     let shares_terminal = !limits.group && scope.scope != ScopeKind::Group && terminal::is_ours();
     let scope = Wanted::new(&scope, limits.group, shares_terminal)?;
     scope.apply(&mut command);
+    limit_share(&mut command, &share);
     command.termination(stop.policy().clone());
     let [timeout, idle] = [limits.timeout, limits.idle].map(|time| time.and_then(limit));
     timeout.map(|timeout| command.timeout(timeout));
@@ -143,6 +145,18 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Plan, String> {
         preserve_status: limits.preserve_status,
         voice: Voice { quiet: output.quiet },
     })
+}
+
+fn limit_share(command: &mut Command, share: &ShareArgs) {
+    let limits = [
+        share.memory.map(|bytes| Limit::Memory(bytes as u64)),
+        share.pids.map(Limit::Processes),
+        share.cpu.map(Limit::Cpu),
+    ];
+    for limit in limits.into_iter().flatten() {
+        command.limit(limit);
+    }
+    command.require_limits(share.require_limits);
 }
 
 /// A limit of 0 is none, as with timeout(1).

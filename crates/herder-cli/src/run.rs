@@ -59,6 +59,11 @@ async fn see_through(plan: Plan) -> Exit {
         Err(error) => return not_started(plan, &error),
     };
     let refusals = child.refusals().to_vec();
+    for (limit, set) in child.limits() {
+        if let Err(reason) = set {
+            say(&format!("no limit of {limit}: {reason}"));
+        }
+    }
     let handle = child.handle();
     if plan.shares_terminal
         && let Some(signal) = signals.typed_early()

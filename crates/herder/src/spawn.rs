@@ -11,7 +11,7 @@ use crate::child::{
     Child, ChildStderr, ChildStdin, ChildStdout, Ends, Food, Reach, Settings, Started, TakenFood,
 };
 use crate::command::{Command, Defaults, Lowered, STALL_LIMIT, Stdio, StdioKind, lower, setup_error};
-use crate::contain::{Choice, Hold};
+use crate::contain::{self, Choice, Hold, Limited};
 use crate::error::{SpawnError, SpawnErrorKind};
 
 impl Command {
@@ -177,7 +177,9 @@ fn scope(command: &Command, choice: Choice, name: &str) -> Result<(Option<Scope>
     };
     if let Some(fold) = &command.fold {
         let scope = fold.scope().map_err(|error| refused("its herd takes nobody any more", error))?;
-        return Ok((scope, Reach { hold: Hold::new(None), strength, refusals }));
+        let limits = contain::refuse(&command.limits, true, &refusals);
+        check(command, &limits, name)?;
+        return Ok((scope, Reach { hold: Hold::new(None), strength, refusals, limits }));
     }
     let scope = mechanism.map(Scope::without_stats).transpose();
     let scope = scope.map_err(|error| {
@@ -187,7 +189,25 @@ fn scope(command: &Command, choice: Choice, name: &str) -> Result<(Option<Scope>
         let detail = format!("no scope can be made for it: {error}");
         SpawnError::new(name, SpawnErrorKind::OutOfResources, detail, error).at(SpawnStep::Scope)
     })?;
-    Ok((scope.clone(), Reach { hold: Hold::new(scope), strength, refusals }))
+    let limits = match &scope {
+        Some(scope) => contain::apply(&command.limits, scope),
+        None => contain::refuse(&command.limits, false, &refusals),
+    };
+    check(command, &limits, name)?;
+    Ok((scope.clone(), Reach { hold: Hold::new(scope), strength, refusals, limits }))
+}
+
+/// Refuses the start if a limit is not in force that has to be.
+fn check(command: &Command, limits: &[Limited], name: &str) -> Result<(), SpawnError> {
+    let missing = limits.iter().filter(|_| command.require_limits);
+    let missing = missing.filter_map(|(limit, set)| Some(format!("{limit}: {}", set.as_ref().err()?)));
+    let missing: Vec<_> = missing.collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let detail = format!("a limit can't be had: {}", missing.join("; "));
+    let source = std::io::ErrorKind::Unsupported.into();
+    Err(SpawnError::new(name, SpawnErrorKind::Containment, detail, source).at(SpawnStep::Scope))
 }
 
 fn take_food(stdin: &StdioKind, name: &str) -> Result<Option<TakenFood>, SpawnError> {

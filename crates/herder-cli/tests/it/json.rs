@@ -38,6 +38,7 @@ const FIELDS: &[&str] = &[
     "scope",
     "survivors",
     "scope_empty",
+    "limits",
     "error",
 ];
 

@@ -232,3 +232,45 @@ async fn another_user_is_held_too() {
     assert!(report.success(), "{}", stderr(&report));
     assert!(!runs(stdout(&report).trim().parse().unwrap()));
 }
+
+#[tokio::test]
+async fn a_limit_is_in_force_or_it_is_said_why_not() {
+    for disabled in ["", "cgroup"] {
+        for (options, name, value) in [
+            (["--memory", "64M"], "memory", 67_108_864.0),
+            (["--pids", "20"], "pids", 20.0),
+            (["--cpu", "1.5"], "cpu", 1.5),
+        ] {
+            let mut command = script(&[&options[..], &["--json", "-"]].concat(), &["exit:0"]);
+            let report = output(command.env("HERDER_DISABLE", disabled)).await;
+            let json: Value = serde_json::from_str(&stdout(&report)).unwrap();
+            let limit = &json["limits"][0];
+            assert_eq!((&limit["limit"], limit["value"].as_f64()), (&name.into(), Some(value)), "{json}");
+            let mut command = script(&[&options[..], &["--require-limits"]].concat(), &["mark:ran"]);
+            let required = output(command.env("HERDER_DISABLE", disabled)).await;
+            if limit["applied"] == true {
+                assert_eq!((&limit["reason"], stderr(&report).as_str()), (&Value::Null, ""));
+                assert!(required.success());
+                continue;
+            }
+            let reason = limit["reason"].as_str().unwrap();
+            eprintln!("NOT SHOWN: {name}: {reason}");
+            assert!(report.success() && stderr(&report).contains(reason), "{}", stderr(&report));
+            assert_eq!((required.status.code(), stdout(&required).as_str()), (Some(125), ""));
+            assert!(stderr(&required).contains(reason), "{}", stderr(&required));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_processes_refuses_one_more() {
+    // Eight at once, but for the shell itself.
+    let line = "for i in 1 2 3 4 5 6 7 8 9; do sleep 5 & done 2>/dev/null; echo started";
+    let report =
+        output(&crate::support::herder(["run", "--pids", "4", "--require-limits", "bash", "-c", line])).await;
+    if report.status.code() == Some(125) {
+        eprintln!("SKIPPED: no limit of processes can be had: {}", stderr(&report));
+        return;
+    }
+    assert!(!report.success() && !stdout(&report).contains("started"), "{}", stderr(&report));
+}

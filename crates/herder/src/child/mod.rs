@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use herder_sys::{Launch, Process, Signal};
 
-use crate::contain::{Hold, Leak, Refusal, Strength};
+use crate::contain::{Hold, Leak, Limit, Limited, Refusal, Strength};
 use crate::error::{SignalError, WaitError};
 use crate::output::Capture;
 use crate::terminate::Termination;
@@ -99,6 +99,7 @@ pub(crate) struct Reach {
     pub(crate) hold: Hold,
     pub(crate) strength: Strength,
     pub(crate) refusals: Vec<Refusal>,
+    pub(crate) limits: Vec<Limited>,
 }
 
 /// Our ends of the pipes of a child that is about to be.
@@ -169,6 +170,12 @@ impl Child {
     #[must_use]
     pub fn refusals(&self) -> &[Refusal] {
         &self.shared.reach.refusals
+    }
+
+    /// The limits that were asked for, and whether each is in force, or why not.
+    #[must_use]
+    pub fn limits(&self) -> &[(Limit, Result<(), String>)] {
+        &self.shared.reach.limits
     }
 
     /// A handle that others may keep: to wait, signal, terminate and kill while someone waits here.

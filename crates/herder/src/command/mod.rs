@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use herder_sys::{Group, PreExec, Resource};
 
-use crate::contain::{Containment, Fold, Leak};
+use crate::contain::{Containment, Fold, Leak, Limit};
 use crate::output::Capture;
 use crate::terminate::Termination;
 
@@ -56,6 +56,8 @@ pub struct Command {
     pub(crate) leak_grace: Duration,
     pub(crate) die_with_owner: bool,
     pub(crate) containment: Containment,
+    pub(crate) limits: Vec<Limit>,
+    pub(crate) require_limits: bool,
     /// The herd that it is to be born into.
     pub(crate) fold: Option<Arc<Fold>>,
     pub(crate) timeout: Option<Duration>,
@@ -106,6 +108,8 @@ impl Command {
             leak_grace: Duration::ZERO,
             die_with_owner: true,
             containment: Containment::Auto,
+            limits: Vec::new(),
+            require_limits: false,
             fold: None,
             timeout: None,
             idle_timeout: None,
@@ -229,6 +233,22 @@ impl Command {
     /// How far signals, kills and drops reach.
     pub fn containment(&mut self, containment: Containment) -> &mut Self {
         self.containment = containment;
+        self
+    }
+
+    /// Limits what the child and all that it starts may use together; may be called for each kind of limit.
+    ///
+    /// It takes a cgroup of the child's own, and a controller of the kernel that was handed down to it. A limit that
+    /// can't be had is no error: [`Child::limits`](crate::Child::limits) and
+    /// [`Report::limits`](crate::Report::limits) tell which is in force, and why another is not.
+    pub fn limit(&mut self, limit: Limit) -> &mut Self {
+        self.limits.push(limit);
+        self
+    }
+
+    /// Whether a limit that can't be had is an error, and nothing is started: no by default.
+    pub fn require_limits(&mut self, require: bool) -> &mut Self {
+        self.require_limits = require;
         self
     }
 

@@ -6,11 +6,14 @@ use herder_sys::{Group, Mechanism};
 
 mod fold;
 mod hold;
+mod limit;
 
 pub use herder_sys::{Facts, facts};
 
 pub(crate) use fold::Fold;
 pub(crate) use hold::{Hold, members};
+pub use limit::Limit;
+pub(crate) use limit::{Limited, apply, refuse};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

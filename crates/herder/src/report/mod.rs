@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 pub use herder_sys::Usage;
 
-use crate::contain::{Leak, Member, Strength};
+use crate::contain::{Leak, Limit, Limited, Member, Strength};
 use crate::output::{StreamReport, render_lossy};
 use crate::terminate::Attempt;
 
@@ -58,6 +58,7 @@ pub(crate) struct Details {
     pub(crate) drained: Duration,
     pub(crate) leak: Leak,
     pub(crate) strength: Strength,
+    pub(crate) limits: Vec<Limited>,
     pub(crate) left: Leftovers,
 }
 
@@ -126,6 +127,12 @@ impl Report {
     #[must_use]
     pub fn strength(&self) -> Strength {
         self.details.strength
+    }
+
+    /// The limits that were asked for, and whether each was in force, or why not.
+    #[must_use]
+    pub fn limits(&self) -> &[(Limit, Result<(), String>)] {
+        &self.details.limits
     }
 
     /// Whether the program ended by itself with code 0.

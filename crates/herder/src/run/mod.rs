@@ -279,6 +279,7 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
         drained,
         leak: settings.leak,
         strength: shared.reach.strength,
+        limits: shared.reach.limits.clone(),
         left,
     };
     drop(record);

@@ -1,0 +1,75 @@
+//! What a child and all that it starts may use together.
+
+use std::fmt;
+
+use herder_sys::Scope;
+
+use super::Refusal;
+
+/// A limit for a child and all that it starts, together: see [`Command::limit`](crate::Command::limit).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// Bytes of memory, swap not included: beyond it the kernel reclaims, and then kills.
+    Memory(u64),
+    /// Processes and threads: beyond it a fork fails with `EAGAIN`.
+    Processes(u64),
+    /// Thousandths of one processor's time (1500: one and a half processors), 10 at least.
+    Cpu(u32),
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory(bytes) => write!(f, "{bytes} bytes of memory"),
+            Self::Processes(count) => write!(f, "{count} processes"),
+            Self::Cpu(thousandths) => {
+                write!(f, "{}.{:03} processors", thousandths / 1000, thousandths % 1000)
+            }
+        }
+    }
+}
+
+/// A limit, and whether it is in force, or why not.
+pub(crate) type Limited = (Limit, Result<(), String>);
+
+/// Sets each, in a scope that nobody was born into yet.
+pub(crate) fn apply(limits: &[Limit], scope: &Scope) -> Vec<Limited> {
+    let set = |limit: &Limit| {
+        let engines = match *limit {
+            Limit::Memory(bytes) => herder_sys::Limit::Memory(bytes),
+            Limit::Processes(count) => herder_sys::Limit::Processes(count),
+            Limit::Cpu(thousandths) => herder_sys::Limit::Cpu(thousandths),
+        };
+        (*limit, scope.limit(engines).map_err(|refusal| refusal.to_string()))
+    };
+    limits.iter().map(set).collect()
+}
+
+/// Where there is no scope of its own to set them in.
+pub(crate) fn refuse(limits: &[Limit], in_herd: bool, refusals: &[Refusal]) -> Vec<Limited> {
+    let why = match refusals.iter().find(|refusal| refusal.strength == super::Strength::Cgroup) {
+        _ if in_herd => "the cgroup is that of its herd, for all in it".to_owned(),
+        Some(refusal) => format!("it takes a cgroup: {}", refusal.reason),
+        None => "it takes a cgroup, and none was asked for".to_owned(),
+    };
+    limits.iter().map(|limit| (*limit, Err(why.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contain::Strength;
+
+    #[test]
+    fn each_limit_is_told_why_it_is_not_there() {
+        let limits = [Limit::Memory(5), Limit::Cpu(1500)];
+        let why =
+            |in_herd, refusals: &[Refusal]| refuse(&limits, in_herd, refusals)[1].1.clone().unwrap_err();
+        let refusal = Refusal { strength: Strength::Cgroup, reason: "no".into() };
+        assert_eq!(why(false, &[refusal]), "it takes a cgroup: no");
+        assert!(why(false, &[]).contains("none was asked for"));
+        assert!(why(true, &[]).contains("herd"));
+        assert_eq!(limits[1].to_string(), "1.500 processors");
+    }
+}
