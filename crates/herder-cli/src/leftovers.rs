@@ -4,10 +4,11 @@
 //! session, and is reaped when it ends. Where a cgroup holds the program, that is all: its end is the library's business.
 //! Elsewhere the library ends the process group of the program, which is not enough: where the program shares our
 //! terminal it is a member of our own group, and anything may leave its group. A child of ours can be signalled safely,
-//! as its number stays taken until we reap it; and we have no other children then than the program and what it has left.
+//! as its number stays taken until we reap it; and what was our child before the program is spared.
 
 use std::collections::HashSet;
 use std::fs;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::process::{
@@ -25,10 +26,26 @@ pub(crate) fn adopt() {
     let _ = set_child_subreaper(Some(getpid()));
 }
 
+/// Those of our children that are not the program's, as they were there before it: whoever executed us may have had
+/// some, and the library may have one.
+static BEFORE: OnceLock<HashSet<Pid>> = OnceLock::new();
+
+/// Whoever is our child now is left alone.
+pub(crate) fn spare_present() {
+    // Once is enough: there is one program.
+    let _ = BEFORE.set(children().into_iter().collect());
+}
+
+/// Our children that came of the program.
+fn orphans() -> Vec<Pid> {
+    let before = BEFORE.get();
+    children().into_iter().filter(|child| before.is_none_or(|before| !before.contains(child))).collect()
+}
+
 /// Who is left when the program has ended: our children. What they have started themselves is not seen.
 pub(crate) fn found() -> Vec<Left> {
     reap(None);
-    let left = children().into_iter().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
+    let left = orphans().into_iter().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
     left.filter_map(Left::of).collect()
 }
 
@@ -71,7 +88,7 @@ async fn send(signal: Signal, time: Duration, signals: &mut Signals) -> bool {
     let mut sent = HashSet::new();
     loop {
         reap(None);
-        let left = children();
+        let left = orphans();
         for child in left.iter().filter(|child| sent.insert(**child)) {
             // One that has become another user's fails, and is found below.
             let _ = kill_process(*child, signal);

@@ -41,7 +41,7 @@ pub(crate) fn run(args: RunArgs) -> Exit {
     exit
 }
 
-async fn see_through(plan: Plan) -> Exit {
+async fn see_through(mut plan: Plan) -> Exit {
     let mut signals = match Signals::listen(plan.shares_terminal) {
         Ok(signals) => signals,
         Err(error) => {
@@ -50,6 +50,7 @@ async fn see_through(plan: Plan) -> Exit {
         }
     };
     if plan.scope.adopts() {
+        leftovers::spare_present();
         leftovers::adopt();
     }
     let begin = Instant::now();
@@ -58,6 +59,7 @@ async fn see_through(plan: Plan) -> Exit {
         Ok(child) => child,
         Err(error) => return not_started(plan, &error),
     };
+    plan.scope.found(child.strength());
     let refusals = child.refusals().to_vec();
     for (limit, set) in child.limits() {
         if let Err(reason) = set {

@@ -19,7 +19,9 @@ use crate::terminal;
 pub(crate) struct Wanted {
     kind: ScopeKind,
     own_group: bool,
+    /// What is to be expected, then what is in force.
     strength: Strength,
+    required: Strength,
     pub(crate) leak: LeakKind,
     grace: Duration,
 }
@@ -60,12 +62,14 @@ impl Wanted {
             return Err(too_weak(required, strength, args.scope, &refusals));
         }
         let grace = args.leak_grace.unwrap_or_default();
-        Ok(Self { kind: args.scope, own_group, strength, leak: args.leak, grace })
+        Ok(Self { kind: args.scope, own_group, strength, required, leak: args.leak, grace })
     }
 
     /// Tells the command.
     pub(crate) fn apply(&self, command: &mut Command) {
         command.containment(match self.kind {
+            // What could be had a moment ago may be short now: then there is no run.
+            ScopeKind::Auto if self.required == Strength::Cgroup => Containment::Cgroup,
             ScopeKind::Auto => Containment::Auto,
             ScopeKind::Cgroup => Containment::Cgroup,
             ScopeKind::Group => Containment::Group,
@@ -88,6 +92,11 @@ impl Wanted {
             LeakKind::Ignore => Leak::Ignore,
         });
         command.leak_grace(self.grace);
+    }
+
+    /// Notes what is in force.
+    pub(crate) fn found(&mut self, strength: Strength) {
+        self.strength = strength;
     }
 
     /// Whether orphans come to us. Where no scope tells who is left they do; where one does, they are reaped at least:

@@ -274,3 +274,19 @@ async fn a_limit_of_processes_refuses_one_more() {
     }
     assert!(!report.success() && !stdout(&report).contains("started"), "{}", stderr(&report));
 }
+
+#[tokio::test]
+async fn who_was_there_before_the_program_is_spared() {
+    for disabled in ["", "cgroup"] {
+        // The shell becomes herder, with a child that it had.
+        let herder = env!("CARGO_BIN_EXE_herder");
+        let line = format!("sleep 1000 >&- 2>&- & echo $!; exec {herder} run --leak fail -t 5s true");
+        let mut shell = herder::Command::new("sh");
+        shell.args(["-c", &line]).env("HERDER_DISABLE", disabled).containment(herder::Containment::Group);
+        let report = output(shell.leak(herder::contain::Leak::Ignore)).await;
+        assert!(report.success(), "{disabled:?}: {}", stderr(&report));
+        let before = stdout(&report).trim().parse().unwrap();
+        assert!(runs(before), "{disabled:?}");
+        end(before);
+    }
+}

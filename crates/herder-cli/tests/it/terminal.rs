@@ -317,6 +317,48 @@ async fn a_limit_ends_what_the_program_has_started() {
     assert_eq!(pids(&screen).into_iter().filter_map(state).collect::<Vec<_>>(), []);
 }
 
+/// A family at a terminal: its members have left the group in every way; the first pid is that of the program.
+const FAMILY: &str = "tc pid spawn:pid,hang spawn-setsid:pid,hang spawn-detached:pid,hang hang";
+
+/// Waits for the pids of the family.
+async fn family(terminal: &Terminal) -> Vec<u32> {
+    let pids = |lines: &[String]| lines.iter().filter_map(|line| line.parse().ok()).collect::<Vec<u32>>();
+    pids(&terminal.shows("four programs", |lines| pids(lines).len() == 4).await)
+}
+
+fn runs(pid: &u32) -> bool {
+    state(*pid).is_some_and(|state| state != 'Z')
+}
+
+#[tokio::test]
+async fn nothing_survives_ctrl_c() {
+    let Some(terminal) = Terminal::open().await else { return };
+    for options in ["", "--scope group", "--group"] {
+        terminal.line(&format!("herder run {options} {FAMILY}")).await;
+        let pids = family(&terminal).await;
+        terminal.key("C-c").await;
+        terminal.expect_code(130).await;
+        assert!(!pids.iter().any(runs), "{options}");
+    }
+    // Without a cgroup it is for us to find them.
+    terminal.line("export HERDER_DISABLE=cgroup; clear").await;
+    terminal.shows("an empty screen", |lines| lines == [">"]).await;
+    terminal.line(&format!("herder run {FAMILY}")).await;
+    let pids = family(&terminal).await;
+    terminal.key("C-c").await;
+    terminal.expect_code(130).await;
+    assert!(!pids.iter().any(runs), "without a cgroup");
+}
+
+#[tokio::test]
+async fn nothing_survives_the_end_of_the_terminal() {
+    let Some(terminal) = Terminal::open().await else { return };
+    terminal.line(&format!("herder run {FAMILY}")).await;
+    let pids = family(&terminal).await;
+    drop(terminal);
+    eventually("nobody is left", || !pids.iter().any(runs)).await;
+}
+
 #[tokio::test]
 async fn a_terminal_that_hangs_up_ends_the_program() {
     let Some(terminal) = Terminal::open().await else { return };
