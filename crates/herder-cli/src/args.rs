@@ -89,9 +89,9 @@ pub(crate) struct DoctorArgs {
 #[derive(Debug, Args)]
 #[command(after_help = help::INIT_SHORT, after_long_help = help::INIT_LONG)]
 pub(crate) struct InitArgs {
-    /// Kill what is left this long after the SIGTERM [default: 10s]; 0 is at once
+    /// How long what is left may take to end once it was asked to [default: 10s]; with 0 it is not asked
     #[arg(short, long, value_name = "TIME", value_parser = duration::parse)]
-    pub(crate) kill_after: Option<Duration>,
+    pub(crate) grace: Option<Duration>,
 
     /// The program and its arguments; what stands behind the program is never an option of herder
     #[arg(

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use herder::contain::{self, Facts, Refusal, Strength};
+use herder::contain::{self, Facts, Limit, LimitResult, Refusal, Strength};
 use serde::Serialize;
 
 use crate::cgroup;
@@ -18,6 +18,7 @@ struct Findings {
     cgroup_mount: Option<PathBuf>,
     own_cgroup: Option<PathBuf>,
     scopes: Vec<Scope>,
+    limits: Vec<Share>,
     facts: Primitives,
 }
 
@@ -29,6 +30,13 @@ struct Scope {
     reason: Option<String>,
     #[serde(skip)]
     meaning: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Share {
+    limit: &'static str,
+    can: bool,
+    reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,6 +63,7 @@ pub(crate) fn look(json: bool) -> Result<String, String> {
         cgroup_mount: cgroup::mount(),
         own_cgroup: cgroup::own(),
         scopes: contain::host().into_iter().map(scope).collect(),
+        limits: contain::host_limits().into_iter().map(share).collect(),
         facts: primitives(contain::facts()),
     };
     if json {
@@ -72,6 +81,17 @@ fn scope((strength, can): (Strength, Result<(), Refusal>)) -> Scope {
     };
     let reason = can.err().map(|refusal| refusal.reason);
     Scope { strength: word(strength), can: reason.is_none(), reason, meaning }
+}
+
+fn share((limit, can): LimitResult) -> Share {
+    let limit = match limit {
+        Limit::Memory(_) => "memory",
+        Limit::Processes(_) => "pids",
+        Limit::Cpu(_) => "cpu",
+        _ => "other",
+    };
+    let reason = can.err();
+    Share { limit, can: reason.is_none(), reason }
 }
 
 fn primitives(facts: &Facts) -> Primitives {
@@ -94,6 +114,14 @@ impl Findings {
                 None => row(&mut text, strength, &format!("yes: {meaning}")),
                 Some(reason) => row(&mut text, strength, &format!("no: {reason}")),
             }
+        }
+        text.push_str("\nLimits for all in a scope:\n");
+        for Share { limit, reason, .. } in &self.limits {
+            row(
+                &mut text,
+                limit,
+                &reason.as_ref().map_or_else(|| "yes".into(), |reason| format!("no: {reason}")),
+            );
         }
         text.push_str("\nControl groups (v2):\n");
         let place = |path: &Option<PathBuf>, none: &str| match path {

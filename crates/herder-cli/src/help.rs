@@ -37,6 +37,7 @@ Report (--json):
   cgroup_mount, own_cgroup
                         directories; null where there is none
   scopes                the strongest first: strength, can, reason
+  limits                memory, pids and cpu: limit, can, reason
   facts                 clone3, clone_pidfd, pidfd, shared_memory,
                         close_range: what starting a program builds on";
 

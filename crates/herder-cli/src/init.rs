@@ -32,7 +32,7 @@ pub(crate) fn run(args: &InitArgs) -> Exit {
     command.containment(if shares_terminal { Containment::None } else { Containment::Group });
     // It is for us to ask those that are left, before they are killed.
     command.leak(Leak::Ignore);
-    let grace = args.kill_after.unwrap_or(Termination::DEFAULT_GRACE);
+    let grace = args.grace.unwrap_or(Termination::DEFAULT_GRACE);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, SystemTime};
 
-use herder::contain::{Limit, Refusal, Strength};
+use herder::contain::{Limit, LimitResult, Refusal, Strength};
 use herder::error::{SpawnError, SpawnErrorKind};
 use herder::output::{OutputEnd, StreamReport};
 use herder::report::Usage;
@@ -142,7 +142,7 @@ impl Scope {
     }
 }
 
-fn share((limit, set): &(Limit, Result<(), String>)) -> Share {
+fn share((limit, set): &LimitResult) -> Share {
     #[expect(clippy::cast_precision_loss, reason = "JSON has no other numbers")]
     let (limit, value) = match *limit {
         Limit::Memory(bytes) => ("memory", bytes as f64),

@@ -11,7 +11,7 @@ use crate::child::{
     Child, ChildStderr, ChildStdin, ChildStdout, Ends, Food, Reach, Settings, Started, TakenFood,
 };
 use crate::command::{Command, Defaults, Lowered, STALL_LIMIT, Stdio, StdioKind, lower, setup_error};
-use crate::contain::{self, Choice, Hold, Limited};
+use crate::contain::{self, Choice, Hold, LimitResult};
 use crate::error::{SpawnError, SpawnErrorKind};
 
 impl Command {
@@ -198,7 +198,7 @@ fn scope(command: &Command, choice: Choice, name: &str) -> Result<(Option<Scope>
 }
 
 /// Refuses the start if a limit is not in force that has to be.
-fn check(command: &Command, limits: &[Limited], name: &str) -> Result<(), SpawnError> {
+fn check(command: &Command, limits: &[LimitResult], name: &str) -> Result<(), SpawnError> {
     let missing = limits.iter().filter(|_| command.require_limits);
     let missing = missing.filter_map(|(limit, set)| Some(format!("{limit}: {}", set.as_ref().err()?)));
     let missing: Vec<_> = missing.collect();

@@ -32,6 +32,15 @@ async fn it_says_what_is_so() {
     // What it says of cgroups is what `run` finds.
     let run = output(&herder(["run", "--scope", "cgroup", "true"])).await;
     assert_eq!(scope(&all, "cgroup")["can"], run.success(), "{all}");
+    for limit in all["limits"].as_array().unwrap() {
+        let (name, amount) = match limit["limit"].as_str().unwrap() {
+            "memory" => ("--memory", "1G"),
+            "pids" => ("--pids", "1000"),
+            _ => ("--cpu", "100"),
+        };
+        let run = output(&herder(["run", name, amount, "--require-limits", "true"])).await;
+        assert_eq!(limit["can"], run.success(), "{all}: {}", stderr(&run));
+    }
     if let Some(mount) = all["cgroup_mount"].as_str() {
         assert!(fs::metadata(mount).unwrap().is_dir());
         assert!(fs::metadata(format!("{mount}/cgroup.procs")).is_ok());
@@ -46,6 +55,10 @@ async fn it_says_why_not() {
     assert_eq!(cgroup["can"], false);
     assert!(cgroup["reason"].as_str().unwrap().contains("HERDER_DISABLE turns cgroups off"), "{all}");
     assert_eq!(all["facts"]["clone3"], false);
+    for limit in all["limits"].as_array().unwrap() {
+        assert_eq!(limit["can"], false);
+        assert!(limit["reason"].as_str().unwrap().contains("HERDER_DISABLE turns cgroups off"), "{all}");
+    }
     let report = output(herder(["doctor"]).env("HERDER_DISABLE", "cgroup")).await;
     let text = stdout(&report);
     assert_eq!(report.status.code(), Some(0));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use herder_sys::{Launch, Process, Signal};
 
-use crate::contain::{Hold, Leak, Limit, Limited, Refusal, Strength};
+use crate::contain::{Hold, Leak, LimitResult, Refusal, Strength};
 use crate::error::{SignalError, WaitError};
 use crate::output::Capture;
 use crate::terminate::Termination;
@@ -99,7 +99,7 @@ pub(crate) struct Reach {
     pub(crate) hold: Hold,
     pub(crate) strength: Strength,
     pub(crate) refusals: Vec<Refusal>,
-    pub(crate) limits: Vec<Limited>,
+    pub(crate) limits: Vec<LimitResult>,
 }
 
 /// Our ends of the pipes of a child that is about to be.
@@ -173,8 +173,7 @@ impl Child {
     }
 
     /// The limits that were asked for, and whether each is in force, or why not.
-    #[must_use]
-    pub fn limits(&self) -> &[(Limit, Result<(), String>)] {
+    pub fn limits(&self) -> &[LimitResult] {
         &self.shared.reach.limits
     }
 

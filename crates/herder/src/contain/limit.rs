@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use herder_sys::Scope;
+use herder_sys::{Mechanism, Scope};
 
 use super::Refusal;
 
@@ -31,10 +31,23 @@ impl fmt::Display for Limit {
 }
 
 /// A limit, and whether it is in force, or why not.
-pub(crate) type Limited = (Limit, Result<(), String>);
+pub type LimitResult = (Limit, Result<(), String>);
+
+/// Which limits this host can do, one of each kind, or why not.
+///
+/// Found out by setting each in a scope that nobody is in, to more than anybody needs; a controller that could be
+/// handed down is handed down then.
+#[must_use]
+pub fn host_limits() -> Vec<LimitResult> {
+    let limits = [Limit::Memory(1 << 50), Limit::Processes(1_000_000), Limit::Cpu(1_000_000)];
+    match Scope::without_stats(Mechanism::Cgroup) {
+        Ok(scope) => apply(&limits, &scope),
+        Err(error) => limits.map(|limit| (limit, Err(format!("it takes a cgroup: {error}")))).into(),
+    }
+}
 
 /// Sets each, in a scope that nobody was born into yet.
-pub(crate) fn apply(limits: &[Limit], scope: &Scope) -> Vec<Limited> {
+pub(crate) fn apply(limits: &[Limit], scope: &Scope) -> Vec<LimitResult> {
     let set = |limit: &Limit| {
         let engines = match *limit {
             Limit::Memory(bytes) => herder_sys::Limit::Memory(bytes),
@@ -47,7 +60,7 @@ pub(crate) fn apply(limits: &[Limit], scope: &Scope) -> Vec<Limited> {
 }
 
 /// Where there is no scope of its own to set them in.
-pub(crate) fn refuse(limits: &[Limit], in_herd: bool, refusals: &[Refusal]) -> Vec<Limited> {
+pub(crate) fn refuse(limits: &[Limit], in_herd: bool, refusals: &[Refusal]) -> Vec<LimitResult> {
     let why = match refusals.iter().find(|refusal| refusal.strength == super::Strength::Cgroup) {
         _ if in_herd => "the cgroup is that of its herd, for all in it".to_owned(),
         Some(refusal) => format!("it takes a cgroup: {}", refusal.reason),

@@ -12,8 +12,8 @@ pub use herder_sys::{Facts, facts};
 
 pub(crate) use fold::Fold;
 pub(crate) use hold::{Hold, members};
-pub use limit::Limit;
-pub(crate) use limit::{Limited, apply, refuse};
+pub use limit::{Limit, LimitResult, host_limits};
+pub(crate) use limit::{apply, refuse};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 pub use herder_sys::Usage;
 
-use crate::contain::{Leak, Limit, Limited, Member, Strength};
+use crate::contain::{Leak, LimitResult, Member, Strength};
 use crate::output::{StreamReport, render_lossy};
 use crate::terminate::Attempt;
 
@@ -58,7 +58,7 @@ pub(crate) struct Details {
     pub(crate) drained: Duration,
     pub(crate) leak: Leak,
     pub(crate) strength: Strength,
-    pub(crate) limits: Vec<Limited>,
+    pub(crate) limits: Vec<LimitResult>,
     pub(crate) left: Leftovers,
 }
 
@@ -130,8 +130,7 @@ impl Report {
     }
 
     /// The limits that were asked for, and whether each was in force, or why not.
-    #[must_use]
-    pub fn limits(&self) -> &[(Limit, Result<(), String>)] {
+    pub fn limits(&self) -> &[LimitResult] {
         &self.details.limits
     }
 
