@@ -22,6 +22,7 @@ mod process_wide;
 mod races;
 mod repeats;
 mod scope;
+mod shared_end;
 mod shortage;
 mod spawn;
 mod std_port;
