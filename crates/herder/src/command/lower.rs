@@ -10,7 +10,7 @@ use herder_sys::{FdSource, LaunchError, Resource, Signal, SpawnRequest, SpawnSte
 
 use super::program::{Diagnosis, candidates, diagnose};
 use super::{Command, Stdio, StdioKind, limits};
-use crate::contain::{self, Choice, Wish};
+use crate::contain::{self, Choice, Containment, Wish};
 use crate::error::{SpawnError, SpawnErrorKind};
 
 /// What streams are that the command does not say anything about.
@@ -74,7 +74,9 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
     }
     // A pipeline of our own would have its terminal on another stream: the input is what a terminal guards.
     let stdin = io::stdin();
-    let terminal = matches!(streams[0], StdioKind::Inherit) && herder_sys::foreground_terminal(stdin.as_fd());
+    let terminal = matches!(streams[0], StdioKind::Inherit)
+        && !matches!(command.containment, Containment::Group | Containment::None)
+        && herder_sys::foreground_terminal(stdin.as_fd());
     let choice = contain::choose_here(Wish {
         // In a herd the scope is the herd's, and a group comes on top as always.
         containment: if command.fold.is_some() { command.containment.in_herd() } else { command.containment },

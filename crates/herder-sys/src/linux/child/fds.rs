@@ -59,13 +59,14 @@ fn open(path: &CStr, flags: i32) -> Result<RawFd, Errno> {
 }
 
 /// Takes a table of our own with 0, 1 and 2 of the shared one, whatever its size.
-pub(super) fn leave_shared_table() -> Result<(), Errno> {
+pub(super) fn leave_shared_table(plan: &Plan) -> Result<(), Errno> {
     let args = [3, u32::MAX as usize, libc::CLOSE_RANGE_UNSHARE as usize, 0, 0];
     // SAFETY: numbers only.
     match unsafe { syscall(libc::SYS_close_range, args) } {
-        // A sandbox that began after the facts were found. A copy of it all; `close` sees to the rest.
+        // A sandbox that began after the facts were found: a copy of it all, to be closed at the `execve`.
         Err(libc::ENOSYS | libc::EPERM | libc::EINVAL) => {
-            number(libc::SYS_unshare, [libc::CLONE_FILES as usize, 0]).map(drop)
+            number(libc::SYS_unshare, [libc::CLONE_FILES as usize, 0])?;
+            close_listed(plan)
         }
         result => result.map(drop),
     }
@@ -75,9 +76,10 @@ pub(super) fn leave_shared_table() -> Result<(), Errno> {
 /// pipe that tells of its failure still works, and paths like `/proc/self/fd/7` lead somewhere.
 pub(super) fn close(plan: &Plan) -> Result<(), Errno> {
     match plan.close {
-        CloseFds::No => Ok(()),
+        // Nothing was taken along when it left the shared table.
+        CloseFds::No | CloseFds::Unshare => Ok(()),
         CloseFds::Listed => close_listed(plan),
-        CloseFds::Range | CloseFds::Unshare => match close_ranges(plan) {
+        CloseFds::Range => match close_ranges(plan) {
             // A sandbox that began after the facts were found.
             Err(libc::ENOSYS | libc::EPERM | libc::EINVAL) => close_listed(plan),
             result => result,

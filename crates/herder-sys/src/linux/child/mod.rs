@@ -104,7 +104,7 @@ pub(super) fn run(plan: &Plan) -> (SpawnStep, Errno) {
 fn steps(plan: &Plan) -> Result<Infallible, (SpawnStep, Errno)> {
     let at = |step| move |errno| (step, errno);
     if matches!(plan.close, CloseFds::Unshare) {
-        fds::leave_shared_table().map_err(at(SpawnStep::CloseFds))?;
+        fds::leave_shared_table(plan).map_err(at(SpawnStep::CloseFds))?;
     }
     signals::reset(plan).map_err(at(SpawnStep::Signals))?;
     let group = match plan.group {
