@@ -179,6 +179,21 @@ fn start(tree: &str, end: &str, fd: i32) -> Owner {
     owner.spawn().unwrap()
 }
 
+/// Runs one cell, again if its owner did not get as far as to have a tree: such an owner shows nothing of what is
+/// tested here. (Seen once in a thousand cells: the owner was killed before its first line, by whom is not known.)
+fn cell_with_tree(tree: &str, end: &str) -> Result<Duration, String> {
+    let mut answer = cell(tree, end);
+    for _ in 0..2 {
+        if !answer.as_ref().is_err_and(|error| error.starts_with(NO_TREE)) {
+            break;
+        }
+        answer = cell(tree, end);
+    }
+    answer
+}
+
+const NO_TREE: &str = "no tree";
+
 /// Runs one cell: the time until nobody was left and no folder, or what was left.
 fn cell(tree: &str, end: &str) -> Result<Duration, String> {
     let (reader, writer) = std::io::pipe().unwrap();
@@ -188,7 +203,7 @@ fn cell(tree: &str, end: &str) -> Result<Duration, String> {
     while !text.ends_with("ready\n") {
         if said.read_line(&mut text).unwrap() == 0 {
             let status = owner.wait().unwrap();
-            return Err(format!("no tree: {status}\n{text}"));
+            return Err(format!("{NO_TREE}: {status}\n{text}"));
         }
     }
     drop(writer);
@@ -268,7 +283,7 @@ fn nobody_escapes() {
             scope.spawn(|| {
                 while let Some(&(tree, end)) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if has(tree, end) {
-                        let answer = cell(TREES[tree].0, ENDS[end]);
+                        let answer = cell_with_tree(TREES[tree].0, ENDS[end]);
                         table.lock().unwrap()[tree][end] = Some(answer);
                     }
                 }
