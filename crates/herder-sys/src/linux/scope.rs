@@ -317,3 +317,15 @@ pub enum Limit {
     /// Thousandths of one processor's time (1500: one and a half processors), 10 at least.
     Cpu(u32),
 }
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory(bytes) => write!(f, "{bytes} bytes of memory"),
+            Self::Processes(count) => write!(f, "{count} processes"),
+            Self::Cpu(thousandths) => {
+                write!(f, "{}.{:03} processors", thousandths / 1000, thousandths % 1000)
+            }
+        }
+    }
+}

@@ -10,7 +10,6 @@ use super::{Choice, Containment, Hold, Refusal, Strength, Wish, choose_here};
 #[derive(Debug)]
 pub(crate) struct Fold {
     pub(crate) hold: Hold,
-    contained: bool,
     pub(crate) strength: Strength,
     pub(crate) refusals: Vec<Refusal>,
 }
@@ -27,7 +26,7 @@ impl Fold {
         let unsupported = |refusal: Refusal| io::Error::new(io::ErrorKind::Unsupported, refusal.to_string());
         let Choice { mechanism, strength, refusals, .. } = choose_here(wish).map_err(unsupported)?;
         let scope = mechanism.map(Scope::new).transpose()?;
-        Ok(Self { contained: scope.is_some(), hold: Hold::new(scope), strength, refusals })
+        Ok(Self { hold: Hold::new(scope), strength, refusals })
     }
 
     /// The scope for one more child; `None` if there is none here.
@@ -37,7 +36,7 @@ impl Fold {
     /// It was ended.
     pub(crate) fn scope(&self) -> io::Result<Option<Scope>> {
         let scope = self.hold.scope();
-        if self.contained && scope.is_none() {
+        if self.strength > Strength::Group && scope.is_none() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "it was ended"));
         }
         Ok(scope)

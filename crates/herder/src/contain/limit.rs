@@ -1,34 +1,9 @@
 //! What a child and all that it starts may use together.
 
-use std::fmt;
-
+pub use herder_sys::Limit;
 use herder_sys::{Mechanism, Scope};
 
 use super::Refusal;
-
-/// A limit for a child and all that it starts, together: see [`Command::limit`](crate::Command::limit).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Limit {
-    /// Bytes of memory, swap not included: beyond it the kernel reclaims, and then kills.
-    Memory(u64),
-    /// Processes and threads: beyond it a fork fails with `EAGAIN`.
-    Processes(u64),
-    /// Thousandths of one processor's time (1500: one and a half processors), 10 at least.
-    Cpu(u32),
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory(bytes) => write!(f, "{bytes} bytes of memory"),
-            Self::Processes(count) => write!(f, "{count} processes"),
-            Self::Cpu(thousandths) => {
-                write!(f, "{}.{:03} processors", thousandths / 1000, thousandths % 1000)
-            }
-        }
-    }
-}
 
 /// A limit, and whether it is in force, or why not.
 pub type LimitResult = (Limit, Result<(), String>);
@@ -48,14 +23,7 @@ pub fn host_limits() -> Vec<LimitResult> {
 
 /// Sets each, in a scope that nobody was born into yet.
 pub(crate) fn apply(limits: &[Limit], scope: &Scope) -> Vec<LimitResult> {
-    let set = |limit: &Limit| {
-        let engines = match *limit {
-            Limit::Memory(bytes) => herder_sys::Limit::Memory(bytes),
-            Limit::Processes(count) => herder_sys::Limit::Processes(count),
-            Limit::Cpu(thousandths) => herder_sys::Limit::Cpu(thousandths),
-        };
-        (*limit, scope.limit(engines).map_err(|refusal| refusal.to_string()))
-    };
+    let set = |limit: &Limit| (*limit, scope.limit(*limit).map_err(|refusal| refusal.to_string()));
     limits.iter().map(set).collect()
 }
 

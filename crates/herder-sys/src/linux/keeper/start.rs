@@ -147,10 +147,10 @@ fn greet(lifeline: OwnedFd) -> Result<Running, Refused> {
     let what = "it ended before it was ready, or was not ready in time";
     let mut message = Message::new(OWNER);
     message.pid = std::process::id() as i32;
-    if is_disabled("cgroup_kill") {
+    if facts::is_disabled("cgroup_kill") {
         message.flags |= NO_CGROUP_KILL;
     }
-    if is_disabled("pidfd_group") {
+    if facts::is_disabled("pidfd_group") {
         message.flags |= NO_PIDFD_GROUP;
     }
     let own = if facts().pidfd { pidfd::open(message.pid).ok() } else { None };
@@ -160,9 +160,4 @@ fn greet(lifeline: OwnedFd) -> Result<Running, Refused> {
         return Err(Refused { what, errno: libc::EPROTO });
     }
     Ok(Running { lifeline, pid: hello.pid, pidfd, room: hello.slot, since: Instant::now() })
-}
-
-fn is_disabled(name: &str) -> bool {
-    let disabled = std::env::var("HERDER_DISABLE").unwrap_or_default();
-    disabled.split(',').any(|word| word.trim() == name)
 }
