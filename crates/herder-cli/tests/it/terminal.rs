@@ -42,6 +42,8 @@ impl Terminal {
         command.args(["-f", "/dev/null", "-S", "socket"]).args(args).current_dir(self.folder.path());
         let report = command
             .env_remove("TMUX")
+            // tmux starts its command through this one; some users have none that works (`nobody`).
+            .env("SHELL", "/bin/sh")
             .leak(Leak::Ignore)
             .containment(Containment::None)
             .timeout(LONG)

@@ -126,8 +126,9 @@ fn five_hundred_drops_take_milliseconds_in_total() {
     }));
 }
 
-/// What 500 drops may take in total.
-const DROPS: Duration = Duration::from_millis(25);
+/// What 500 drops may take in total: twenty times what they take. Less than a sleep, a thread or a wait for each would.
+/// How fast they are is for the benchmarks to say.
+const DROPS: Duration = Duration::from_millis(100);
 
 #[test]
 fn a_blocked_executor_keeps_no_zombie() {
