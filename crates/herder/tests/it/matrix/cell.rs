@@ -56,7 +56,9 @@ pub(super) fn cell(place: &Place, tree: &str, end: &str) -> Result<Duration, Str
         std::thread::sleep(Duration::from_millis(1));
     }
     let left = place.left_by(owner.id());
-    let survivors = survivors(&path);
+    // Not looked for without need: the owner of another cell may have our end of the pipe for a moment, until it
+    // executes its program.
+    let survivors = if gone { Vec::new() } else { survivors(&path) };
     for pid in &survivors {
         // It may be gone by now.
         let _ = kill(*pid, Number::SIGKILL);
