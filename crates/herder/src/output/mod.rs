@@ -7,10 +7,12 @@ use std::fmt;
 use std::io;
 
 mod capture;
+mod lines;
 mod spill;
 
 pub use capture::Capture;
 pub(crate) use capture::{Captured, Collector};
+pub use lines::{Endings, Line, LineEnd, LineOptions, LineSplitter, TooLong};
 pub(crate) use spill::Spill;
 pub use spill::SpillReport;
 
