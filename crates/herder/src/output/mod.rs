@@ -7,12 +7,20 @@ use std::fmt;
 use std::io;
 
 mod capture;
+#[cfg(feature = "encoding")]
+mod encoding;
 mod lines;
+mod redact;
 mod spill;
 
 pub use capture::Capture;
 pub(crate) use capture::{Captured, Collector};
+#[cfg(feature = "encoding")]
+pub use encoding::{Bom, Decoder};
 pub use lines::{Endings, Line, LineEnd, LineOptions, LineSplitter, TooLong};
+#[cfg(feature = "redact")]
+pub use redact::PatternError;
+pub use redact::{Redact, Redactor};
 pub(crate) use spill::Spill;
 pub use spill::SpillReport;
 
