@@ -34,6 +34,7 @@
 //! | `async-process` | `async-process` on smol's executor |
 //! | `herder-ct`, `herder-mt` | `herder::Command::spawn` (feature `herder`) |
 //! | `herder-scope` | as `herder-ct`, with the strongest scope of this host around each child |
+//! | `herder-mt-scope` | the same on a multi-thread runtime; in `drop` only |
 //! | `herder-ct-async`, `herder-mt-async` | `herder::Command::spawn_async` (feature `herder`) |
 //!
 //! # What each workload needs
@@ -46,6 +47,7 @@
 mod alive;
 mod args;
 mod contenders;
+mod dropped;
 mod machine;
 mod raw;
 mod spec;

@@ -18,7 +18,7 @@ fn command(spec: &Spec) -> Command {
 
 impl Contender for AsyncProcess {
     fn takes(&self, task: Task) -> bool {
-        task != Task::SpawnWait(Opt::Rlimit)
+        !matches!(task, Task::SpawnWait(Opt::Rlimit) | Task::Drop)
     }
 
     fn spawn_wait(&mut self, spec: &Spec, mut turn: Turn) -> io::Result<Turn> {

@@ -11,10 +11,12 @@ use tokio::task::JoinSet;
 use super::tokio::{on_runtime, runtime};
 use super::{Contender, Task, expect_output, expect_success};
 use crate::alive::{Alive, Census};
+use crate::dropped::{self, Dropped};
 use crate::spec::{CWD, Opt, Spec, Turn, VARIABLE, core_limit};
 
 pub(super) struct Herder {
     runtime: Runtime,
+    multi: bool,
     way: Way,
 }
 
@@ -29,13 +31,13 @@ impl Herder {
     pub(super) fn new(multi: bool, spawn_async: bool) -> io::Result<Self> {
         // What the others have, too.
         let way = Way { spawn_async, containment: Containment::Group };
-        Ok(Self { runtime: runtime(multi)?, way })
+        Ok(Self { runtime: runtime(multi)?, multi, way })
     }
 
     /// With the strongest scope of this host around each child.
-    pub(super) fn contained() -> io::Result<Self> {
+    pub(super) fn contained(multi: bool) -> io::Result<Self> {
         let way = Way { spawn_async: false, containment: Containment::Auto };
-        Ok(Self { runtime: runtime(false)?, way })
+        Ok(Self { runtime: runtime(multi)?, multi, way })
     }
 }
 
@@ -64,6 +66,9 @@ async fn spawn(spec: &Spec, way: Way) -> io::Result<Child> {
 impl Contender for Herder {
     fn takes(&self, task: Task) -> bool {
         match task {
+            // One with a scope and several threads is there for its drops.
+            _ if self.multi && self.way.containment == Containment::Auto => task == Task::Drop,
+            Task::Drop => self.multi && !self.way.spawn_async,
             Task::SpawnWait(opt) => !self.way.spawn_async || opt == Opt::Plain,
             Task::Inflight => true,
             Task::Output | Task::Alive => !self.way.spawn_async,
@@ -141,6 +146,18 @@ impl Contender for Herder {
                 }
             }
             census.result()
+        })
+    }
+
+    fn drop_all(&mut self, spec: &Spec, children: usize) -> io::Result<Dropped> {
+        let (spec, way) = (spec.clone(), self.way);
+        on_runtime(&self.runtime, async move {
+            let mut alive = Vec::with_capacity(children);
+            for _ in 0..children {
+                alive.push(spawn(&spec, way).await?);
+            }
+            let pids = alive.iter().filter_map(Child::id).collect();
+            dropped::measure(alive, pids).await
         })
     }
 }

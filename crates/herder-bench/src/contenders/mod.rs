@@ -14,6 +14,7 @@ mod tokio;
 use ::std::io;
 
 use crate::alive::{Alive, Census};
+use crate::dropped::Dropped;
 use crate::raw::How;
 use crate::spec::{Opt, Spec, Turn};
 
@@ -24,6 +25,7 @@ pub(crate) enum Task {
     Output,
     Inflight,
     Alive,
+    Drop,
 }
 
 /// One way of running processes.
@@ -42,6 +44,11 @@ pub(crate) trait Contender {
 
     /// Spawns `census.children`, waits for all of them at once, and ends one after another.
     fn alive(&mut self, spec: &Spec, census: Census) -> io::Result<Alive>;
+
+    /// Spawns `children` and drops all of them, alive, at once.
+    fn drop_all(&mut self, _: &Spec, _children: usize) -> io::Result<Dropped> {
+        not_offered()
+    }
 }
 
 /// The names of all contenders, in the order of the tables.
@@ -54,6 +61,7 @@ pub(crate) const NAMES: &[&str] = &[
     "herder-ct",
     "herder-mt",
     "herder-scope",
+    "herder-mt-scope",
     "herder-ct-async",
     "herder-mt-async",
     "std",
@@ -73,7 +81,8 @@ pub(crate) fn start(name: &str) -> io::Result<Box<dyn Contender>> {
         "raw-exitfirst" => Box::new(raw::Raw::new(raw::Kind::ExitFirst)?),
         "herder-ct" => Box::new(herder::Herder::new(false, false)?),
         "herder-mt" => Box::new(herder::Herder::new(true, false)?),
-        "herder-scope" => Box::new(herder::Herder::contained()?),
+        "herder-scope" => Box::new(herder::Herder::contained(false)?),
+        "herder-mt-scope" => Box::new(herder::Herder::contained(true)?),
         "herder-ct-async" => Box::new(herder::Herder::new(false, true)?),
         "herder-mt-async" => Box::new(herder::Herder::new(true, true)?),
         "std" => Box::new(std::Std { fork: false }),

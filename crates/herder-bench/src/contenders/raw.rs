@@ -107,7 +107,7 @@ impl Set {
 impl Contender for Raw {
     fn takes(&self, task: Task) -> bool {
         match self.kind {
-            Kind::Limit(How::Vfork) => true,
+            Kind::Limit(How::Vfork) => task != Task::Drop,
             Kind::Limit(How::Async) => matches!(task, Task::SpawnWait(_) | Task::Inflight),
             Kind::Limit(How::SharedFiles) => matches!(task, Task::SpawnWait(_)),
             Kind::Block => task == Task::SpawnWait(Opt::Plain),

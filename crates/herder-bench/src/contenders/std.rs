@@ -45,7 +45,7 @@ impl Contender for Std {
             Task::SpawnWait(_) => true,
             Task::Output | Task::Inflight => !self.fork,
             // Ten thousand threads.
-            Task::Alive => false,
+            Task::Alive | Task::Drop => false,
         }
     }
 

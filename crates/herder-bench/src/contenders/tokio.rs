@@ -9,10 +9,12 @@ use tokio::task::JoinSet;
 
 use super::{Contender, Task, expect_output, expect_success};
 use crate::alive::{Alive, Census};
+use crate::dropped::{self, Dropped};
 use crate::spec::{Opt, Spec, Turn};
 
 pub(super) struct Tokio {
     runtime: Runtime,
+    multi: bool,
 }
 
 /// A runtime with its defaults: as many workers as there are processors when `multi`.
@@ -31,7 +33,7 @@ pub(super) fn on_runtime<T: Send + 'static>(
 
 impl Tokio {
     pub(super) fn new(multi: bool) -> io::Result<Self> {
-        Ok(Self { runtime: runtime(multi)? })
+        Ok(Self { runtime: runtime(multi)?, multi })
     }
 }
 
@@ -41,7 +43,11 @@ fn command(spec: &Spec) -> Command {
 
 impl Contender for Tokio {
     fn takes(&self, task: Task) -> bool {
-        task != Task::SpawnWait(Opt::Rlimit)
+        match task {
+            Task::SpawnWait(opt) => opt != Opt::Rlimit,
+            Task::Drop => self.multi,
+            _ => true,
+        }
     }
 
     fn spawn_wait(&mut self, spec: &Spec, mut turn: Turn) -> io::Result<Turn> {
@@ -114,6 +120,18 @@ impl Contender for Tokio {
                 }
             }
             census.result()
+        })
+    }
+
+    fn drop_all(&mut self, spec: &Spec, children: usize) -> io::Result<Dropped> {
+        let spec = spec.clone();
+        on_runtime(&self.runtime, async move {
+            let mut alive = Vec::with_capacity(children);
+            for _ in 0..children {
+                alive.push(command(&spec).kill_on_drop(true).spawn()?);
+            }
+            let pids = alive.iter().filter_map(tokio::process::Child::id).collect();
+            dropped::measure(alive, pids).await
         })
     }
 }

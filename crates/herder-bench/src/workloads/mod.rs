@@ -2,6 +2,7 @@
 //! those of the next.
 
 pub(crate) mod alive;
+mod drop;
 mod inflight;
 mod latency;
 
@@ -20,6 +21,7 @@ pub(crate) const WORKLOADS: &[(&str, &str)] = &[
     ),
     ("inflight-64", "children per second with 64 in flight"),
     ("output", "capture of 24 bytes on stdout and on stderr, one child after another"),
+    ("drop", "500 live handles dropped: time, and how late a ticker in the same runtime is"),
     ("alive", "100 and 10,000 children alive at once: memory, descriptors, threads, cost of each end"),
 ];
 
@@ -70,6 +72,7 @@ pub(crate) fn run(name: &str, effort: &Effort) -> io::Result<Vec<Table>> {
         "spawn-wait-2g" => latency::spawn_wait_2g(effort),
         "spawn-wait-10kfd" => latency::spawn_wait_10kfd(effort),
         "output" => latency::output(effort),
+        "drop" => drop::drop_500(effort),
         "inflight-64" => inflight::inflight_64(effort),
         unknown => Err(io::Error::other(format!("no workload is called {unknown:?}"))),
     }

@@ -9,6 +9,8 @@
 //! | `syscall` | system calls without the C library |
 //! | `process` | observe, reap, signal |
 //! | `pidfd` | the system calls on pidfds |
+//! | `waitid` | waitid(2), and what it says |
+//! | `doomed` | what was dropped with a scope around it, and is still to be killed |
 //! | `scope` | what holds processes together, whichever mechanism does it |
 //! | `cgroup` | scopes that are cgroups |
 //! | `per_process` | state that a forked copy of us does not share |
@@ -22,6 +24,7 @@
 mod birth;
 mod cgroup;
 mod child;
+mod doomed;
 mod dumpable;
 mod environ;
 mod facts;
@@ -38,6 +41,7 @@ mod spawn;
 mod stack;
 mod syscall;
 mod thread;
+mod waitid;
 
 pub use environ::environment;
 pub use facts::facts;

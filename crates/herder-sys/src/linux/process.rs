@@ -2,21 +2,33 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use super::{cvt, launch, pidfd, reaper};
-use crate::{Exit, Signal, Usage};
+use super::waitid::{convert, waitid};
+use super::{Scope, cvt, doomed, launch, pidfd, reaper};
+use crate::{Exit, Signal};
 
 /// The owner of a child. Dropped before the child was reaped, it ends the child (and the group that the child
-/// leads) and leaves the rest to the reaper thread: two or three system calls, no waiting.
+/// leads) and leaves the rest to the reaper thread: two or three system calls, no waiting. In a forked copy of the
+/// program a drop does nothing.
 #[derive(Debug)]
 pub struct Process {
     handle: ProcessHandle,
-    release: bool,
+    owner: u32,
+    end: End,
+}
+
+/// What a drop does.
+#[derive(Debug)]
+enum End {
+    Kill,
+    /// The reaper thread kills it, and then everything in the scope.
+    With(Scope),
+    Release,
+    /// Another value owns the child.
+    Moved,
 }
 
 /// What may be done to a child by anyone, while someone owns it.
@@ -50,7 +62,7 @@ impl Process {
             keep_survivors: AtomicBool::new(false),
             life: Mutex::new(Life::Held),
         };
-        Self { handle: ProcessHandle(Arc::new(inner)), release: false }
+        Self { handle: ProcessHandle(Arc::new(inner)), owner: std::process::id(), end: End::Kill }
     }
 
     /// A handle that others may keep.
@@ -62,8 +74,24 @@ impl Process {
     /// Chooses what a drop does: end the child (`false`, as born) or let it go on (`true`). Either way it is
     /// reaped when it ends.
     pub fn set_release(&mut self, release: bool) {
-        self.release = release;
+        self.end = if release { End::Release } else { End::Kill };
         self.handle.0.keep_survivors.fetch_or(release, Ordering::Relaxed);
+    }
+
+    /// Has a drop leave the kill of the child, and of all that is in `scope`, to the reaper thread: hundreds of drops
+    /// don't wait for each other's end in the kernel then. The keeper does it if our program ends before.
+    ///
+    /// Without a scope a drop does not do that: if the program ended at once, the others in the child's group would
+    /// live on.
+    pub fn end_with(&mut self, scope: Scope) {
+        self.end = End::With(scope);
+    }
+
+    /// Moves the ownership out; the drop of what stays here does nothing.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let end = std::mem::replace(&mut self.end, End::Moved);
+        Self { handle: self.handle.clone(), owner: self.owner, end }
     }
 }
 
@@ -77,17 +105,21 @@ impl std::ops::Deref for Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !self.is_held() {
+        let end = std::mem::replace(&mut self.end, End::Moved);
+        if matches!(end, End::Moved) || self.owner != std::process::id() || !self.is_held() {
             return;
         }
-        if !self.release {
+        if matches!(end, End::Kill) {
             // Nobody is left to tell; the reaper sees to it that the process goes.
             drop(self.kill_all());
         }
         if !matches!(self.reap(), Ok(None)) {
             return;
         }
-        reaper::adopt(self.handle.clone());
+        match end {
+            End::With(scope) => doomed::leave(self.handle.clone(), scope),
+            _ => reaper::adopt(self.handle.clone()),
+        }
     }
 }
 
@@ -350,52 +382,10 @@ impl ProcessHandle {
     }
 }
 
-/// The system call itself, as the C library's lacks the resource usage. `None`: there is nothing to report.
-fn waitid(
-    kind: u32,
-    id: i32,
-    options: i32,
-    usage: Option<&mut libc::rusage>,
-) -> io::Result<Option<ExitStatus>> {
-    // SAFETY: all zeroes is a valid siginfo_t.
-    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    let usage = usage.map_or(std::ptr::null_mut(), std::ptr::from_mut);
-    // SAFETY: both structures live through the call.
-    cvt(unsafe { libc::syscall(libc::SYS_waitid, kind, id, &raw mut info, options, usage) })?;
-    // SAFETY: set by waitid, or still zero.
-    if unsafe { info.si_pid() } == 0 {
-        return Ok(None);
-    }
-    // SAFETY: set by waitid.
-    let value = unsafe { info.si_status() };
-    let raw = match info.si_code {
-        libc::CLD_EXITED => (value & 0xff) << 8,
-        libc::CLD_DUMPED => value | 0x80,
-        _ => value,
-    };
-    Ok(Some(ExitStatus::from_raw(raw)))
-}
-
 /// A process that is gone needs no signal.
 fn forgive_gone(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
         result => result,
-    }
-}
-
-fn convert(usage: &libc::rusage) -> Usage {
-    let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
-    Usage {
-        user: time(usage.ru_utime),
-        system: time(usage.ru_stime),
-        // In KiB (getrusage(2)).
-        max_rss: usage.ru_maxrss as u64 * 1024,
-        minor_faults: usage.ru_minflt as u64,
-        major_faults: usage.ru_majflt as u64,
-        blocks_in: usage.ru_inblock as u64,
-        blocks_out: usage.ru_oublock as u64,
-        voluntary_switches: usage.ru_nvcsw as u64,
-        involuntary_switches: usage.ru_nivcsw as u64,
     }
 }

@@ -13,7 +13,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use super::process::ProcessHandle;
-use super::{cgroup, cvt, fd, keeper, launch, thread};
+use super::{cgroup, cvt, doomed, fd, keeper, launch, thread};
 
 /// How often things are looked at whose end no descriptor tells: children on hosts without pidfds, dead ones that a
 /// debugger holds, launches that hold a flag of ours.
@@ -80,8 +80,13 @@ pub(super) fn look_after_launches() {
     }
 }
 
-/// Has dropped scopes looked at, at once and until they are empty.
-pub(super) fn look_after_scopes() {
+/// Whether there is the thread; it is started if there is none.
+pub(super) fn is_there() -> bool {
+    running().is_ok()
+}
+
+/// Has what was dropped looked at now: scopes, until they are empty, and children to kill.
+pub(super) fn wake() {
     if let Ok(reaper) = running() {
         reaper.wake();
     }
@@ -242,13 +247,14 @@ impl Reaper {
 
     /// The time until the next look, if something is left that must be looked at from time to time.
     fn sweep(&self) -> Option<Duration> {
+        let doomed = doomed::sweep();
         let scopes = cgroup::sweep();
         let urgent = launch::sweep();
         let mut polled = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
         polled.retain(|child| matches!(child.reap(), Ok(None)));
         let busy = urgent || !polled.is_empty();
         // Never longer: who comes meanwhile relies on it.
-        busy.then_some(POLL).into_iter().chain(scopes.map(|pause| pause.min(POLL))).min()
+        busy.then_some(POLL).into_iter().chain(scopes.map(|pause| pause.min(POLL))).chain(doomed).min()
     }
 
     fn finish(&self, child: ProcessHandle) {

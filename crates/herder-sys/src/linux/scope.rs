@@ -264,12 +264,9 @@ impl Scope {
         }
     }
 
-    /// As [`end`](Self::end), for those who have killed the first member already: the others are killed by the reaper
-    /// thread about a millisecond later, and by the keeper if our program ends before that.
-    ///
-    /// Hundreds that are dropped at once don't wait for each other's end in the kernel then, and a scope that nobody
-    /// else was in serves again.
-    pub fn end_soon(self) {
+    /// As [`end`](Self::end), after the first member was killed: the others are killed some milliseconds later, so that
+    /// a scope which nobody else was in serves again.
+    pub(super) fn end_soon(self) {
         self.cgroup().leave_kill();
         self.end();
     }

@@ -272,8 +272,10 @@ impl Drop for Child {
             task.abort();
         }
         if self.settings.kill_on_drop {
-            // The process kills the child and its group when it is dropped, after this.
-            self.shared.reach.hold.end_soon();
+            // The process, which is dropped after this, ends the child and its group, and what is in the scope.
+            if let Some(scope) = self.shared.reach.hold.take() {
+                self.process.end_with(scope);
+            }
         } else {
             self.shared.reach.hold.release();
         }

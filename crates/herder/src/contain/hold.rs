@@ -65,11 +65,9 @@ impl Hold {
         }
     }
 
-    /// The same after the child itself was killed: the others may have a millisecond more.
-    pub(crate) fn end_soon(&self) {
-        if let Some(scope) = self.lock().take() {
-            scope.end_soon();
-        }
+    /// Takes the scope out, for somebody else to end.
+    pub(crate) fn take(&self) -> Option<Scope> {
+        self.lock().take()
     }
 
     /// Waits until nobody is in it; kills again from time to time once `killed` says so.

@@ -42,30 +42,32 @@ static ANY: AtomicBool = AtomicBool::new(false);
 
 /// A process that is killed needs about so long to be gone.
 const FIRST: Duration = Duration::from_millis(1);
+/// What was killed without its cgroup has so long to be gone: a cgroup that was not killed can be used again.
+const SOON: Duration = Duration::from_millis(5);
 /// What can't be killed (it sleeps uninterruptibly) is looked at so often.
 const LAST_DOUBLING: u32 = 8;
 
 /// How often a leaf is looked at whose members were let go.
 const PATIENT: Duration = Duration::from_secs(1);
 
-/// Ends what is in `leaf`, now or, if `soon`, in the reaper thread a moment later; or leaves it to itself. Does not
-/// wait.
+/// Ends what is in `leaf`, now or, if `soon`, in the reaper thread some milliseconds later; or leaves it to itself.
+/// Does not wait.
 pub(super) fn end(house: &Arc<House>, leaf: Leaf, released: bool, soon: bool) {
     match leaf.state() {
         Ok(state) if !state.populated => {
             if let Some(leaf) = house.put_or_remove(leaf, state) {
-                push(What::Leaf(Arc::clone(house), leaf));
+                push(What::Leaf(Arc::clone(house), leaf), FIRST);
             }
         }
         // Removed by somebody, with all that was in it.
         Err(error) if files::is_gone(&error) => {}
-        _ if released => push(What::Released(Arc::clone(house), leaf)),
+        _ if released => push(What::Released(Arc::clone(house), leaf), FIRST),
         _ => {
             // Nobody is left to tell; the rounds that follow see to it.
             if !soon {
                 drop(leaf.kill());
             }
-            push(What::Leaf(Arc::clone(house), leaf));
+            push(What::Leaf(Arc::clone(house), leaf), if soon { SOON } else { FIRST });
         }
     }
 }
@@ -73,11 +75,11 @@ pub(super) fn end(house: &Arc<House>, leaf: Leaf, released: bool, soon: bool) {
 /// Ends what the owner of a house left behind. Does not wait.
 pub(super) fn end_house(house: DeadHouse) {
     drop(kill(house.dir.as_fd()));
-    push(What::House(house));
+    push(What::House(house), FIRST);
 }
 
-fn push(what: What) {
-    let due = Instant::now() + FIRST;
+fn push(what: What, pause: Duration) {
+    let due = Instant::now() + pause;
     let mut list = lock();
     list.all.push(Ending { what, round: 0, due });
     ANY.store(true, Ordering::SeqCst);
@@ -86,7 +88,7 @@ fn push(what: What) {
     // A thread that is woken gets the processor of the one that drops: once for many drops is enough.
     if !promised {
         // Without a thread, the next spawn tries again.
-        reaper::look_after_scopes();
+        reaper::wake();
     }
 }
 
@@ -97,7 +99,7 @@ fn lock() -> MutexGuard<'static, List> {
 /// Has the reaper thread look, if something waits that it may not know of.
 pub(in super::super) fn retry() {
     if ANY.load(Ordering::Relaxed) && lock().all.iter().any(|ending| ending.due < Instant::now()) {
-        reaper::look_after_scopes();
+        reaper::wake();
     }
 }
 
