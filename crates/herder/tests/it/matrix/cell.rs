@@ -21,6 +21,8 @@ use super::place::Place;
 
 /// The promise.
 const SECOND: Duration = Duration::from_secs(1);
+/// So long nobody waits even on a machine that has other things to do; who is left then has got away.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asks an owner what the strongest is that can be had there.
 pub(super) fn strength(place: &Place) -> String {
@@ -32,8 +34,22 @@ pub(super) fn strength(place: &Place) -> String {
     best.unwrap_or_else(|| panic!("{}: {}\n{said}", place.name, output.status)).to_owned()
 }
 
-/// Runs one cell: the time until nobody was left and no folder, or what was left.
+/// Runs one cell: the time until nobody was left and no folder, or what was left. One that ends late has two more
+/// chances, as the machine may be busy with other tests.
 pub(super) fn cell(place: &Place, tree: &str, end: &str) -> Result<Duration, String> {
+    for _ in 0..2 {
+        let took = once(place, tree, end)?;
+        if took <= SECOND {
+            return Ok(took);
+        }
+    }
+    match once(place, tree, end)? {
+        took if took <= SECOND => Ok(took),
+        took => Err(format!("late three times: {took:?}")),
+    }
+}
+
+fn once(place: &Place, tree: &str, end: &str) -> Result<Duration, String> {
     let (path, leash) = new_leash(place.folder.path());
     let told = format!("{tree}/{end}{}", path.display());
     let (mut owner, terminal) = start(place, end, &told);
@@ -52,9 +68,10 @@ pub(super) fn cell(place: &Place, tree: &str, end: &str) -> Result<Duration, Str
     drop(owner.stdin.take());
     owner.wait().unwrap();
     let ended = Instant::now();
-    while !place.left_by(owner.id()).is_empty() && ended.elapsed() < SECOND {
+    while !place.left_by(owner.id()).is_empty() && ended.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(1));
     }
+    let took = took.max(ended.elapsed());
     let left = place.left_by(owner.id());
     // Not looked for without need: the owner of another cell may have our end of the pipe for a moment, until it
     // executes its program.
@@ -121,12 +138,12 @@ fn new_leash(folder: &Path) -> (PathBuf, File) {
     (path, ours)
 }
 
-/// Whether nobody holds the other end, a second from now at the latest.
+/// Whether nobody holds the other end any more, before the patience is over.
 fn is_free(leash: &File) -> bool {
     let (sender, receiver) = std::sync::mpsc::channel();
     let mut leash = leash.try_clone().unwrap();
     std::thread::spawn(move || sender.send(leash.read(&mut [0])));
-    matches!(receiver.recv_timeout(SECOND), Ok(Ok(0)))
+    matches!(receiver.recv_timeout(PATIENCE), Ok(Ok(0)))
 }
 
 /// Who holds the pipe.
