@@ -11,6 +11,7 @@ mod capture;
 mod encoding;
 mod lines;
 mod redact;
+mod log;
 mod spill;
 
 pub use capture::Capture;
@@ -21,6 +22,7 @@ pub use lines::{Endings, Line, LineEnd, LineOptions, LineSplitter, TooLong};
 #[cfg(feature = "redact")]
 pub use redact::PatternError;
 pub use redact::{Redact, Redactor};
+pub use log::{Replay, WhenFull};
 pub(crate) use spill::Spill;
 pub use spill::SpillReport;
 
