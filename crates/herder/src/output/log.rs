@@ -136,6 +136,11 @@ impl Log {
         self.capacity.saturating_sub(most_behind)
     }
 
+    /// How much room is enough to go on: with less, a slow reader would make many small chunks.
+    pub(crate) fn worthwhile(&self) -> u64 {
+        (self.capacity / 2).clamp(1, 64 * 1024)
+    }
+
     /// How far a cursor is behind through its own fault.
     fn behind(&self, cursor: &Cursor) -> u64 {
         if cursor.aside.is_some() { 0 } else { self.end - cursor.at.max(cursor.born) }

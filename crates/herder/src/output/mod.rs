@@ -12,7 +12,10 @@ mod encoding;
 mod lines;
 mod redact;
 mod log;
+mod reader;
+mod share;
 mod spill;
+mod subscriber;
 
 pub use capture::Capture;
 pub(crate) use capture::{Captured, Collector};
@@ -23,8 +26,11 @@ pub use lines::{Endings, Line, LineEnd, LineOptions, LineSplitter, TooLong};
 pub use redact::PatternError;
 pub use redact::{Redact, Redactor};
 pub use log::{Replay, WhenFull};
+pub use share::{ShareOptions, SharedOutput, Unread};
+pub(crate) use reader::Exit;
 pub(crate) use spill::Spill;
 pub use spill::SpillReport;
+pub use subscriber::{Event, Subscriber};
 
 /// How the reading of a stream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

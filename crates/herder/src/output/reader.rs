@@ -1,0 +1,289 @@
+//! The task that reads a shared stream.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Sleep;
+
+use super::OutputEnd;
+use super::share::{Exited, Inner};
+
+/// What is read at first at once; more if the stream gives more.
+const SMALL_BUFFER: usize = 8 * 1024;
+
+/// Less than this is copied, so that the buffer can be used again.
+const SMALL_CHUNK: usize = 2 * 1024;
+
+/// How many buffers may wait for their readers to be done with them.
+const POOL: usize = 3;
+
+/// After how many bytes the others have their turn.
+const TURN: usize = 64 * 1024;
+
+/// What a pipe can hold at most without privileges (`/proc/sys/fs/pipe-max-size`), twice: more than that, read after
+/// the exit, is not the child's.
+const LEFT_BEHIND: u64 = 2 * 1024 * 1024;
+
+/// When to give up a stream whose child has exited.
+pub(crate) struct Exit {
+    pub(crate) exited: Exited,
+    /// How long the stream may be quiet then.
+    pub(crate) grace: Duration,
+}
+
+/// A stream that is not read yet.
+pub(super) struct Source {
+    stream: Pin<Box<dyn AsyncRead + Send>>,
+    exit: Option<Exit>,
+}
+
+impl Source {
+    pub(super) fn new(stream: Pin<Box<dyn AsyncRead + Send>>, exit: Option<Exit>) -> Self {
+        Self { stream, exit }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").finish_non_exhaustive()
+    }
+}
+
+/// Closes the stream if the task ends without having done so: with its runtime, or by a panic of the source.
+struct Closing(Arc<Inner>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close(OutputEnd::failed(&io::Error::other("the task that read it was ended")));
+    }
+}
+
+/// The task: reads until the end.
+pub(super) async fn read(inner: Arc<Inner>, source: Source) {
+    let closing = Closing(inner);
+    let inner = &closing.0;
+    let mut input = Input { stream: source.stream, after: source.exit.map(AfterExit::new) };
+    let mut buffers = Buffers::new(inner.chunk_size);
+    let mut wakers = Vec::new();
+    let mut since_turn = 0;
+    let end = loop {
+        let blocked = Instant::now();
+        let room = std::future::poll_fn(|context| inner.poll_room(context)).await;
+        input.was_blocked(blocked);
+        let buffer = buffers.get(usize::try_from(room).unwrap_or(usize::MAX));
+        match std::future::poll_fn(|context| input.poll_read(context, buffer)).await {
+            Ok(Read::Quiet) => break OutputEnd::StillHeld,
+            Ok(Read::Bytes(0)) => break OutputEnd::Eof,
+            Ok(Read::Bytes(count)) => {
+                let crowded = inner.push(buffers.take(count), &mut wakers);
+                wakers.drain(..).for_each(std::task::Waker::wake);
+                since_turn += count;
+                if since_turn >= TURN || crowded {
+                    // One that is faster than we are must not fill the log before its readers had a look at it.
+                    tokio::task::yield_now().await;
+                    since_turn = 0;
+                }
+                if input.is_flooded(count) {
+                    break OutputEnd::StillHeld;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break OutputEnd::failed(&error),
+        }
+    };
+    inner.close(end);
+}
+
+/// The stream, and the child it comes from.
+struct Input {
+    stream: Pin<Box<dyn AsyncRead + Send>>,
+    after: Option<AfterExit>,
+}
+
+enum Read {
+    Bytes(usize),
+    /// The child has exited, and nothing has come for long enough.
+    Quiet,
+}
+
+impl Input {
+    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<Read>> {
+        let mut buffer = ReadBuf::new(buffer);
+        let read = self.stream.as_mut().poll_read(context, &mut buffer);
+        if let Some(after) = &mut self.after {
+            if read.is_pending() {
+                return after.poll_quiet(context).map(|()| Ok(Read::Quiet));
+            }
+            after.has_bytes(context);
+        }
+        read.map_ok(|()| Read::Bytes(buffer.filled().len()))
+    }
+
+    /// Takes note of bytes that were read; tells whether they were too many, for too long after the exit.
+    fn is_flooded(&mut self, count: usize) -> bool {
+        self.after.as_mut().is_some_and(|after| after.is_flooded(count))
+    }
+
+    /// Waiting for readers is no silence of the stream.
+    fn was_blocked(&mut self, since: Instant) {
+        if let Some(after) = &mut self.after {
+            after.blocked += since.elapsed();
+        }
+    }
+}
+
+/// Watches for the exit of the child, and a stream that goes on all the same.
+struct AfterExit {
+    exit: Exit,
+    exited_at: Option<Instant>,
+    /// How long we were blocked since then.
+    blocked: Duration,
+    /// What was read since then.
+    read: u64,
+    /// How long we have waited for bytes since then.
+    waited: Duration,
+    quiet: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl AfterExit {
+    fn new(exit: Exit) -> Self {
+        let (blocked, waited) = (Duration::ZERO, Duration::ZERO);
+        Self { exit, exited_at: None, blocked, read: 0, waited, quiet: None }
+    }
+
+    fn poll_exited(&mut self, context: &mut Context<'_>) -> bool {
+        if self.exited_at.is_none() && self.exit.exited.as_mut().poll(context).is_ready() {
+            self.exited_at = Some(Instant::now());
+            self.blocked = Duration::ZERO;
+        }
+        self.exited_at.is_some()
+    }
+
+    fn long(&self) -> Duration {
+        self.exit.grace.saturating_mul(10)
+    }
+
+    /// Nothing is there to be read: ready if it has been so for long enough.
+    fn poll_quiet(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.poll_exited(context) {
+            return Poll::Pending;
+        }
+        let left = self.exit.grace.min(self.long().saturating_sub(self.waited));
+        let quiet = self.quiet.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
+        quiet.1.as_mut().poll(context)
+    }
+
+    /// Something is there to be read.
+    fn has_bytes(&mut self, context: &mut Context<'_>) {
+        if let Some((since, _)) = self.quiet.take() {
+            self.waited += since.elapsed();
+        }
+        // One that always has bytes leaves no other time to ask.
+        self.poll_exited(context);
+    }
+
+    fn is_flooded(&mut self, count: usize) -> bool {
+        let Some(exited_at) = self.exited_at else { return false };
+        self.read += count as u64;
+        self.read > LEFT_BEHIND && exited_at.elapsed().saturating_sub(self.blocked) >= self.long()
+    }
+}
+
+/// Buffers to read into, used again when all readers are done with them.
+struct Buffers {
+    current: BytesMut,
+    /// Those that were handed out.
+    pool: VecDeque<Bytes>,
+    size: usize,
+    most: usize,
+}
+
+impl Buffers {
+    fn new(most: usize) -> Self {
+        Self { current: BytesMut::new(), pool: VecDeque::new(), size: most.min(SMALL_BUFFER), most }
+    }
+
+    /// A buffer with at most so many bytes.
+    fn get(&mut self, most: usize) -> &mut [u8] {
+        if self.current.len() < self.size.min(most).div_ceil(4) {
+            self.current = self.unused();
+        }
+        let length = self.current.len().min(most);
+        &mut self.current[..length]
+    }
+
+    fn unused(&mut self) -> BytesMut {
+        while let Some(index) = self.pool.iter().position(Bytes::is_unique) {
+            if let Some(Ok(mut buffer)) = self.pool.remove(index).map(Bytes::try_into_mut)
+                && buffer.capacity() >= self.size
+            {
+                buffer.resize(self.size, 0);
+                return buffer;
+            }
+        }
+        BytesMut::zeroed(self.size)
+    }
+
+    /// The bytes that were read into the buffer.
+    fn take(&mut self, count: usize) -> Bytes {
+        if count == self.current.len() && self.size < self.most {
+            self.size = (self.size * 2).min(self.most);
+        }
+        if count < SMALL_CHUNK {
+            return Bytes::copy_from_slice(&self.current[..count]);
+        }
+        let chunk = self.current.split_to(count).freeze();
+        if self.pool.len() == POOL {
+            self.pool.pop_front();
+        }
+        self.pool.push_back(chunk.clone());
+        chunk
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_used_again_when_its_readers_are_done() {
+        let mut buffers = Buffers::new(16 * 1024);
+        let mut addresses = Vec::new();
+        for _ in 0..100 {
+            let length = buffers.get(usize::MAX).len();
+            let chunk = buffers.take(length);
+            addresses.push(chunk.as_ptr());
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        assert!(addresses.len() <= 4, "{}", addresses.len());
+    }
+
+    #[test]
+    fn buffers_grow_with_what_comes_and_stay_within_their_bound() {
+        let mut buffers = Buffers::new(64 * 1024);
+        assert_eq!(buffers.get(usize::MAX).len(), SMALL_BUFFER);
+        for _ in 0..10 {
+            let length = buffers.get(usize::MAX).len();
+            drop(buffers.take(length));
+        }
+        assert_eq!(buffers.get(usize::MAX).len(), 64 * 1024);
+        assert_eq!(buffers.get(10).len(), 10);
+        assert_eq!(buffers.take(3).len(), 3);
+    }
+
+    #[test]
+    fn a_small_chunk_does_not_hold_the_buffer() {
+        let mut buffers = Buffers::new(64 * 1024);
+        let _ = buffers.get(usize::MAX);
+        let chunks: Vec<_> = (0..100).map(|_| buffers.take(1)).collect();
+        assert!(chunks.iter().all(Bytes::is_unique));
+    }
+}

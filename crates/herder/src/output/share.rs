@@ -1,0 +1,428 @@
+//! One stream for many readers: the handle, what was chosen for it, and the state behind it.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::AsyncRead;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use super::log::{Log, Taken};
+use super::reader::{Exit, Source, read};
+use super::{Capture, Captured, Collector, OutputEnd, Replay, Subscriber, WhenFull};
+
+/// What happens to a stream while it has no subscriber.
+///
+/// Before the first one came, nothing is read in either case, so that it misses nothing; the child waits once its pipe
+/// is full. [`SharedOutput::start`] reads without one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unread {
+    /// It is read on, and what is not kept for late subscribers is thrown away: a child is not stopped because someone
+    /// has read enough.
+    #[default]
+    Drain,
+    /// It is not read: the child waits, once its pipe is full, until someone subscribes.
+    Block,
+}
+
+/// How a stream is shared.
+///
+/// Its memory is bounded by [`capacity`](Self::capacity) and [`replay`](Self::replay) together, and as much again for
+/// each subscriber that is behind and [drops the newest](WhenFull::DropNewest); beside it there are up to four chunks
+/// that are being read into, and what [`capture`](Self::capture) keeps.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ShareOptions {
+    pub(super) capacity: u64,
+    pub(super) replay: u64,
+    pub(super) chunk_size: usize,
+    pub(super) unread: Unread,
+    pub(super) capture: Capture,
+    pub(crate) drain_grace: Option<Duration>,
+}
+
+impl ShareOptions {
+    /// 1 MiB of capacity, 64 KiB of replay, chunks of up to 64 KiB, read on when nobody subscribes, nothing captured.
+    pub const fn new() -> Self {
+        Self {
+            capacity: 1024 * 1024,
+            replay: 64 * 1024,
+            chunk_size: 64 * 1024,
+            unread: Unread::Drain,
+            capture: Capture::none(),
+            drain_grace: None,
+        }
+    }
+
+    /// How many bytes a subscriber may be behind before [`WhenFull`] says what happens; 0 is taken as 1.
+    ///
+    /// Bytes that it asked for when it came ([`Replay`]) do not count.
+    pub const fn capacity(mut self, bytes: usize) -> Self {
+        self.capacity = bytes as u64;
+        self
+    }
+
+    /// How many of the last bytes are kept for subscribers that come late. `usize::MAX` keeps everything.
+    pub const fn replay(mut self, bytes: usize) -> Self {
+        self.replay = bytes as u64;
+        self
+    }
+
+    /// How many bytes are read at once, at most, and so the size of the largest chunk; 0 is taken as 1.
+    ///
+    /// Streams that give less at once are read with smaller buffers, from 8 KiB on.
+    pub const fn chunk_size(mut self, bytes: usize) -> Self {
+        self.chunk_size = if bytes == 0 { 1 } else { bytes };
+        self
+    }
+
+    /// What happens while there is no subscriber.
+    pub const fn unread(mut self, unread: Unread) -> Self {
+        self.unread = unread;
+        self
+    }
+
+    /// How much of the stream stands in the [`Report`](crate::Report) of the run, whatever subscribers do. Without it
+    /// the report has only the number of bytes. A file is not written: see [`Subscriber::copy_to`].
+    pub fn capture(mut self, capture: Capture) -> Self {
+        self.capture = capture;
+        self
+    }
+
+    /// How long after the exit of the child the stream may be quiet before it counts as ended, because something that
+    /// the child has left behind holds it; ten times as long in all. It is that of the command if nothing is said here.
+    /// `Duration::MAX` waits for the end of file.
+    pub const fn drain_grace(mut self, grace: Duration) -> Self {
+        self.drain_grace = Some(grace);
+        self
+    }
+}
+
+impl Default for ShareOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An output stream that any number of subscribers read, each at its own pace.
+///
+/// One task reads it, once the first subscriber is there; what it reads is handed to all without being copied. Cloned,
+/// it is the same stream. When all clones and all subscribers are gone the task ends and the pipe is closed, as if
+/// [`ChildStdout`](crate::ChildStdout) were dropped; the [`Child`](crate::Child) keeps it open, too, while it is there.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use herder::{Command, Stdio};
+/// use herder::output::Event;
+///
+/// let mut child = Command::new("echo").arg("moo").stdout(Stdio::piped()).spawn()?;
+/// let stdout = child.stdout.take().unwrap().share();
+/// let (mut one, mut other) = (stdout.subscribe(), stdout.subscribe());
+/// assert_eq!(one.next().await, Some(Event::Chunk("moo\n".into())));
+/// assert_eq!(other.next().await, Some(Event::Chunk("moo\n".into())));
+/// assert_eq!(one.next().await, None);
+/// # Ok(()) }
+/// ```
+pub struct SharedOutput {
+    inner: Arc<Inner>,
+}
+
+/// What handles, subscribers and the reader look at together.
+pub(super) struct Inner {
+    state: Mutex<State>,
+    pub(super) chunk_size: usize,
+    ended: Notify,
+}
+
+struct State {
+    log: Log,
+    unread: Unread,
+    /// Until the reader is started.
+    source: Option<Source>,
+    task: Option<AbortHandle>,
+    /// The reader, while it waits for room.
+    reader: Option<Waker>,
+    /// Subscribers that wait for bytes.
+    waiting: Vec<(u64, Waker)>,
+    handles: usize,
+    kept: Collector,
+    last: Option<Instant>,
+    end: Option<OutputEnd>,
+}
+
+impl SharedOutput {
+    /// Shares any reader.
+    pub fn new(source: impl AsyncRead + Send + 'static, options: &ShareOptions) -> Self {
+        Self::with_exit(source, options, None)
+    }
+
+    /// Shares a stream that may be held open after the exit of the child it comes from.
+    pub(crate) fn with_exit(
+        source: impl AsyncRead + Send + 'static,
+        options: &ShareOptions,
+        exit: Option<Exit>,
+    ) -> Self {
+        let block = options.chunk_size;
+        let state = State {
+            log: Log::new(options.capacity, options.replay, block),
+            unread: options.unread,
+            source: Some(Source::new(Box::pin(source), exit)),
+            task: None,
+            reader: None,
+            waiting: Vec::new(),
+            handles: 1,
+            kept: Collector::new(&options.capture),
+            last: None,
+            end: None,
+        };
+        let inner = Inner { state: Mutex::new(state), chunk_size: block, ended: Notify::new() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// A subscriber that misses nothing that is still kept and holds the child back when it is slow:
+    /// [`Replay::All`], [`WhenFull::Block`].
+    ///
+    /// It has a part in the stream from now on, polled or not.
+    #[must_use]
+    pub fn subscribe(&self) -> Subscriber {
+        self.subscribe_with(Replay::All, WhenFull::Block)
+    }
+
+    /// A subscriber that starts where `replay` says, and does as `when_full` says when it is slow.
+    ///
+    /// May be called at any time, also after the end of the stream.
+    #[must_use]
+    pub fn subscribe_with(&self, replay: Replay, when_full: WhenFull) -> Subscriber {
+        let id = self.inner.change(|state| state.log.attach(replay, when_full));
+        // Outside of a runtime the first poll does it.
+        drop(self.inner.start());
+        Subscriber::new(Arc::clone(&self.inner), id)
+    }
+
+    /// Reads from now on, though there is no subscriber yet.
+    ///
+    /// # Errors
+    ///
+    /// If it is not called in a Tokio runtime.
+    pub fn start(&self) -> std::io::Result<()> {
+        self.inner.start()
+    }
+
+    /// Frees what is kept for those who come late. They start with what is read then; subscribers that are there lose
+    /// nothing. Can't be taken back; doing it again does nothing.
+    pub fn seal(&self) {
+        self.inner.change(|state| state.log.seal());
+    }
+
+    /// Whether it was [sealed](Self::seal).
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.inner.lock().log.is_sealed()
+    }
+
+    /// How many bytes have been read from the child.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.inner.lock().log.total()
+    }
+
+    /// How the stream ended, or `None` if it has not. Subscribers may still have bytes to read.
+    #[must_use]
+    pub fn end(&self) -> Option<OutputEnd> {
+        self.inner.lock().end.clone()
+    }
+
+    /// Waits until all was read from the child. It comes to that only if there is, or was, a subscriber or a
+    /// [`start`](Self::start).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, nothing has happened.
+    pub async fn ended(&self) -> OutputEnd {
+        loop {
+            let ended = self.inner.ended.notified();
+            if let Some(end) = self.end() {
+                return end;
+            }
+            ended.await;
+        }
+    }
+
+    /// When a byte was read last.
+    pub(crate) fn last(&self) -> Option<Instant> {
+        self.inner.lock().last
+    }
+
+    /// Whether reading waits for a subscriber.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.inner.lock().reader.is_some()
+    }
+
+    /// What was kept for the report, and what is known of the stream.
+    pub(crate) fn take_kept(&self) -> (Vec<u8>, Captured) {
+        let mut state = self.inner.lock();
+        std::mem::replace(&mut state.kept, Collector::new(&Capture::none())).finish()
+    }
+}
+
+impl Clone for SharedOutput {
+    fn clone(&self) -> Self {
+        self.inner.lock().handles += 1;
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl Drop for SharedOutput {
+    fn drop(&mut self) {
+        self.inner.change(|state| state.handles -= 1);
+    }
+}
+
+impl fmt::Debug for SharedOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.inner.lock();
+        f.debug_struct("SharedOutput")
+            .field("total", &state.log.total())
+            .field("sealed", &state.log.is_sealed())
+            .field("end", &state.end)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing of anyone else runs under the lock: no waker, no visitor, no source.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes something that the reader may wait for, or that may have been the last reason for it.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        let (mut waker, mut task, mut source) = (None, None, None);
+        if state.handles == 0 && !state.log.has_cursors() {
+            (task, source) = (state.task.take(), state.source.take());
+        } else if state.admitted() > 0 {
+            waker = state.reader.take();
+        }
+        drop(state);
+        // A source is someone else's, too.
+        drop(source);
+        if let Some(task) = task {
+            task.abort();
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        result
+    }
+
+    /// Starts the reader if it was not.
+    fn start(self: &Arc<Self>) -> std::io::Result<()> {
+        let mut state = self.lock();
+        if state.source.is_some() {
+            let runtime = Handle::try_current().map_err(std::io::Error::other)?;
+            if let Some(source) = state.source.take() {
+                let task = runtime.spawn(read(Arc::clone(self), source));
+                state.task = Some(task.abort_handle());
+            }
+        }
+        Ok(())
+    }
+
+    /// What the subscriber gets next.
+    pub(super) fn poll_take(self: &Arc<Self>, id: u64, context: &mut Context<'_>) -> Poll<Taken> {
+        let mut state = self.lock();
+        let taken = state.log.take(id);
+        if taken != Taken::Empty {
+            let waker = if state.admitted() > 0 { state.reader.take() } else { None };
+            drop(state);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+            return Poll::Ready(taken);
+        }
+        match state.waiting.iter_mut().find(|(waiting, _)| *waiting == id) {
+            Some((_, waker)) => waker.clone_from(context.waker()),
+            None => state.waiting.push((id, context.waker().clone())),
+        }
+        let unstarted = state.source.is_some();
+        drop(state);
+        if unstarted && let Err(error) = self.start() {
+            self.close(OutputEnd::failed(&error));
+        }
+        Poll::Pending
+    }
+
+    /// The subscriber is gone.
+    pub(super) fn detach(&self, id: u64) {
+        self.change(|state| {
+            state.log.detach(id);
+            state.waiting.retain(|(waiting, _)| *waiting != id);
+        });
+    }
+
+    pub(super) fn end(&self) -> Option<OutputEnd> {
+        self.lock().end.clone()
+    }
+
+    /// How many bytes the reader may read now; waits until there is room for some.
+    pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<u64> {
+        let mut state = self.lock();
+        match state.admitted() {
+            0 => {
+                state.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+            room => Poll::Ready(room),
+        }
+    }
+
+    /// Takes what was read, and puts those who wait for it into `wakers`. Tells whether somebody is far behind.
+    pub(super) fn push(&self, chunk: Bytes, wakers: &mut Vec<Waker>) -> bool {
+        let mut state = self.lock();
+        state.last = Some(Instant::now());
+        state.kept.push(&chunk);
+        state.log.push(chunk);
+        wakers.extend(state.waiting.drain(..).map(|(_, waker)| waker));
+        state.log.is_crowded()
+    }
+
+    /// The stream is over; the first answer counts.
+    pub(super) fn close(&self, end: OutputEnd) {
+        let mut state = self.lock();
+        if state.log.is_closed() {
+            return;
+        }
+        state.log.close();
+        state.end = Some(end);
+        state.reader = None;
+        let source = state.source.take();
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        drop(source);
+        waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        self.ended.notify_waiters();
+    }
+}
+
+impl State {
+    /// How many bytes may be read now: none rather than a few.
+    fn admitted(&self) -> u64 {
+        if !self.log.has_cursors() && self.unread == Unread::Block {
+            return 0;
+        }
+        let room = self.log.room();
+        if room < self.log.worthwhile() { 0 } else { room }
+    }
+}
+
+/// A future that is over when the child has exited.
+pub(crate) type Exited = Pin<Box<dyn Future<Output = ()> + Send>>;
