@@ -3,14 +3,14 @@
 use std::fmt;
 use std::io;
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use herder_sys::{Launch, Process, Signal};
 
 use crate::contain::{Hold, Leak, LimitResult, Refusal, Strength};
 use crate::error::{SignalError, WaitError};
-use crate::output::Capture;
+use crate::output::{Capture, SharedOutput};
 use crate::terminate::Termination;
 
 mod end;
@@ -24,6 +24,7 @@ pub(crate) use feed::{Feed, Food, TakenFood};
 pub use handle::ChildHandle;
 pub(crate) use shared::{Asked, Record, Shared};
 pub use stdin::ChildStdin;
+use stdout::Link;
 pub use stdout::{ChildStderr, ChildStdout};
 
 /// A running child and the right to end it.
@@ -56,6 +57,8 @@ pub struct Child {
     /// Our end of its standard error, if one was asked for.
     pub stderr: Option<ChildStderr>,
     pub(crate) shared: Arc<Shared>,
+    /// Its streams that many read.
+    pub(crate) outlets: Option<Arc<Outlets>>,
     pub(crate) feed: Feeding,
     pub(crate) launch: Option<Launch>,
     pub(crate) settings: Settings,
@@ -71,6 +74,20 @@ pub(crate) enum Feeding {
     Waiting(Feed),
     /// A task does, until the child is dropped.
     Task(tokio::task::JoinHandle<io::Result<()>>),
+}
+
+/// The streams of a child that were shared: standard output and error.
+#[derive(Debug, Default)]
+pub(crate) struct Outlets(Mutex<[Option<SharedOutput>; 2]>);
+
+impl Outlets {
+    fn put(&self, which: usize, output: SharedOutput) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)[which] = Some(output);
+    }
+
+    pub(crate) fn get(&self) -> [Option<SharedOutput>; 2] {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// When a child was started.
@@ -111,6 +128,24 @@ pub(crate) struct Ends {
     pub(crate) food: Option<TakenFood>,
 }
 
+impl Ends {
+    /// Tells the streams which child they come from.
+    fn link(&mut self, shared: &Arc<Shared>, grace: Duration) -> Option<Arc<Outlets>> {
+        if self.stdout.is_none() && self.stderr.is_none() {
+            return None;
+        }
+        let outlets = Arc::new(Outlets::default());
+        let link = Link { shared: Arc::clone(shared), outlets: Arc::clone(&outlets), grace };
+        if let Some(stdout) = &mut self.stdout {
+            stdout.link(link.clone());
+        }
+        if let Some(stderr) = &mut self.stderr {
+            stderr.link(link);
+        }
+        Some(outlets)
+    }
+}
+
 impl Child {
     pub(crate) fn new(
         name: Arc<str>,
@@ -128,11 +163,14 @@ impl Child {
                 Feeding::Nobody
             }
         };
+        let shared = Arc::new(Shared::new(process.handle(), name, cell, reach, settings.leak));
+        let outlets = ends.link(&shared, settings.drain_grace);
         Self {
             stdin: ends.stdin,
             stdout: ends.stdout,
             stderr: ends.stderr,
-            shared: Arc::new(Shared::new(process.handle(), name, cell, reach, settings.leak)),
+            shared,
+            outlets,
             feed,
             launch: Some(launch),
             settings,

@@ -1,26 +1,86 @@
 //! What a child writes, as it arrives.
 
+use std::fmt;
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 
 use super::end::{End, blocking};
+use super::{Outlets, Shared};
+use crate::output::{Exit, ShareOptions, SharedOutput};
+
+/// The child that a stream comes from.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) shared: Arc<Shared>,
+    pub(super) outlets: Arc<Outlets>,
+    /// How long it may be quiet after the exit.
+    pub(super) grace: Duration,
+}
+
+impl Link {
+    /// Shares a stream, and lets the join know.
+    fn share(self, stream: impl AsyncRead + Send + 'static, which: usize, options: &ShareOptions) -> SharedOutput {
+        let shared = self.shared;
+        let exited = async move {
+            // Its end can't be learnt: whoever waits for the child is told so; here the end of file is all there is.
+            if shared.exited().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let grace = options.drain_grace.unwrap_or(self.grace);
+        let exit = Exit { exited: Box::pin(exited), grace };
+        let output = SharedOutput::with_exit(stream, options, Some(exit));
+        self.outlets.put(which, output.clone());
+        output
+    }
+}
 
 macro_rules! output_end {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $which:expr) => {
         $(#[$doc])*
         ///
         /// Its end of file means that nobody holds the other end any more: a descendant that inherited it may do so
         /// long after the child has exited. Dropped, writers get `EPIPE` (and, unless they ignore it, SIGPIPE).
-        #[derive(Debug)]
-        pub struct $name(End<PipeReader>);
+        pub struct $name {
+            end: End<PipeReader>,
+            link: Option<Link>,
+        }
 
         impl $name {
             pub(crate) fn new(fd: OwnedFd) -> Self {
-                Self(End::new(fd.into(), Interest::READABLE))
+                Self { end: End::new(fd.into(), Interest::READABLE), link: None }
+            }
+
+            pub(super) fn link(&mut self, link: Link) {
+                self.link = Some(link);
+            }
+
+            /// Lets many read it, each at its own pace: see [`SharedOutput`].
+            ///
+            /// After the exit of the child the stream ends at the latest when nothing has come for the
+            /// [`drain_grace`](crate::Command::drain_grace) of the command, or ten times that in all, whoever else still
+            /// holds it: [`OutputEnd::StillHeld`](crate::output::OutputEnd::StillHeld).
+            ///
+            /// Nothing is read before somebody subscribes. [`Child::wait_with_output`](crate::Child::wait_with_output)
+            /// waits for the end of the stream, too.
+            #[must_use]
+            pub fn share(self) -> SharedOutput {
+                self.share_with(&ShareOptions::new())
+            }
+
+            /// As [`share`](Self::share), with other options than the default.
+            #[must_use]
+            pub fn share_with(mut self, options: &ShareOptions) -> SharedOutput {
+                match self.link.take() {
+                    Some(link) => link.share(self, $which, options),
+                    None => SharedOutput::new(self, options),
+                }
             }
 
             /// The descriptor, to be given to another child as its standard input, or used without Tokio: it blocks.
@@ -29,7 +89,7 @@ macro_rules! output_end {
             ///
             /// If the pipe could not be registered with the runtime earlier and was given up.
             pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
-                blocking(self.0.into_pipe()?.into())
+                blocking(self.end.into_pipe()?.into())
             }
 
             pub(crate) fn poll_read_slice(
@@ -37,7 +97,7 @@ macro_rules! output_end {
                 context: &mut Context<'_>,
                 buffer: &mut [u8],
             ) -> Poll<io::Result<usize>> {
-                self.0.poll_io(context, |mut pipe| pipe.read(buffer))
+                self.end.poll_io(context, |mut pipe| pipe.read(buffer))
             }
         }
 
@@ -57,9 +117,15 @@ macro_rules! output_end {
             }
         }
 
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.as_raw_fd()).finish()
+            }
+        }
+
         impl AsRawFd for $name {
             fn as_raw_fd(&self) -> RawFd {
-                self.0.as_raw_fd()
+                self.end.as_raw_fd()
             }
         }
     };
@@ -67,10 +133,10 @@ macro_rules! output_end {
 
 output_end! {
     /// Our end of the standard output of a child.
-    ChildStdout
+    ChildStdout, 0
 }
 
 output_end! {
     /// Our end of the standard error of a child.
-    ChildStderr
+    ChildStderr, 1
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Sleep;
 
 use super::OutputEnd;
-use super::share::{Exited, Inner};
+use super::share::Inner;
 
 /// What is read at first at once; more if the stream gives more.
 const SMALL_BUFFER: usize = 8 * 1024;
@@ -33,7 +33,7 @@ const LEFT_BEHIND: u64 = 2 * 1024 * 1024;
 
 /// When to give up a stream whose child has exited.
 pub(crate) struct Exit {
-    pub(crate) exited: Exited,
+    pub(crate) exited: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// How long the stream may be quiet then.
     pub(crate) grace: Duration,
 }

@@ -1,8 +1,6 @@
 //! One stream for many readers: the handle, what was chosen for it, and the state behind it.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -423,6 +421,3 @@ impl State {
         if room < self.log.worthwhile() { 0 } else { room }
     }
 }
-
-/// A future that is over when the child has exited.
-pub(crate) type Exited = Pin<Box<dyn Future<Output = ()> + Send>>;

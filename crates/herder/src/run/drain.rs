@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::{Tee, not_captured};
 use crate::child::{ChildStderr, ChildStdout};
-use crate::output::{Capture, Collector, OutputEnd, Spill, StreamReport};
+use crate::output::{Capture, Collector, OutputEnd, SharedOutput, Spill, StreamReport};
 
 /// Bytes read at once: what a pipe holds by default.
 const CHUNK: usize = 64 * 1024;
@@ -24,7 +24,11 @@ const PIPE_MAX: u64 = 1024 * 1024;
 
 /// What happened on the streams of a child, for the timers of the join.
 #[derive(Debug, Default)]
-pub(super) struct Activity(Mutex<State>);
+pub(super) struct Activity {
+    state: Mutex<State>,
+    /// Streams that a task of their own reads.
+    shared: Vec<SharedOutput>,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
@@ -35,18 +39,28 @@ struct State {
 }
 
 impl Activity {
+    pub(super) fn new(shared: impl IntoIterator<Item = SharedOutput>) -> Self {
+        Self { state: Mutex::default(), shared: shared.into_iter().collect() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When a byte came last.
     pub(super) fn last(&self) -> Option<Instant> {
-        self.state().last
+        let shared = self.shared.iter().filter_map(SharedOutput::last).max();
+        self.state().last.max(shared)
     }
 
     /// Whether a chunk is on its way to a file or a writer.
     pub(super) fn is_delivering(&self) -> bool {
-        self.state().delivering > 0
+        self.is_held_up() || self.state().delivering > 0
+    }
+
+    /// Whether a subscriber of a shared stream keeps it from being read.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.shared.iter().any(SharedOutput::is_held_up)
     }
 
     pub(super) fn after_exit(&self) {
@@ -112,6 +126,8 @@ impl Source {
 /// One stream on its way into the report. What was read is kept here, whenever the reading is given up.
 pub(super) struct Drain<'a> {
     source: Option<Source>,
+    /// The stream that a task reads, instead of us.
+    shared: Option<SharedOutput>,
     piped: bool,
     collector: Collector,
     spill: Option<Spill>,
@@ -122,12 +138,14 @@ pub(super) struct Drain<'a> {
 impl<'a> Drain<'a> {
     pub(super) fn new(
         source: Option<Source>,
+        shared: Option<SharedOutput>,
         capture: &Capture,
         spill: Option<Spill>,
         tee: Option<Tee<'a>>,
     ) -> Self {
-        let piped = source.is_some();
-        Self { source, piped, collector: Collector::new(capture), spill, tee, end: OutputEnd::StillHeld }
+        let piped = source.is_some() || shared.is_some();
+        let collector = Collector::new(capture);
+        Self { source, shared, piped, collector, spill, tee, end: OutputEnd::StillHeld }
     }
 
     pub(super) fn is_piped(&self) -> bool {
@@ -136,6 +154,12 @@ impl<'a> Drain<'a> {
 
     /// Reads until the end of the stream.
     pub(super) async fn run(&mut self, activity: &Activity) {
+        if let Some(shared) = &self.shared {
+            // There is a runtime. One that nobody has subscribed to yet would not end.
+            drop(shared.start());
+            shared.ended().await;
+            return;
+        }
         let mut buffer = Vec::new();
         let mut chunks = 0u32;
         while let Some(source) = &mut self.source {
@@ -200,6 +224,11 @@ impl<'a> Drain<'a> {
             }
             None => None,
         };
+        if let Some(shared) = self.shared {
+            let given_up = if shared.is_held_up() { OutputEnd::NotTaken } else { OutputEnd::StillHeld };
+            let (bytes, captured) = shared.take_kept();
+            return (bytes, StreamReport::new(captured, shared.end().unwrap_or(given_up), spill));
+        }
         let (bytes, captured) = self.collector.finish();
         (bytes, StreamReport::new(captured, self.end, spill))
     }

@@ -121,7 +121,10 @@ impl Child {
     /// Waits until the child has exited and its output has ended, and gives the report: what
     /// [`Command::output`](crate::Command::output) does, with the limits of the command it was started from.
     ///
-    /// Standard input is closed first, if it is still here. Streams that were taken are not read.
+    /// Standard input is closed first, if it is still here. Streams that were taken are not read. Of those that were
+    /// [shared](crate::ChildStdout::share) the end is waited for, and the report has what
+    /// [`ShareOptions::capture`](crate::output::ShareOptions::capture) asked for; a subscriber that blocks the stream
+    /// after the exit is waited for as long as a descendant that holds it.
     ///
     /// # Errors
     ///
@@ -228,9 +231,11 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
     shared.record().joined = true;
     let Spills([out_spill, err_spill]) = spills;
     let [out_tee, err_tee] = tees;
-    let activity = Activity::default();
-    let mut out = Drain::new(child.stdout.take().map(Into::into), &settings.capture, out_spill, out_tee);
-    let mut err = Drain::new(child.stderr.take().map(Into::into), &settings.capture, err_spill, err_tee);
+    let [out_shared, err_shared] = child.outlets.as_ref().map(|outlets| outlets.get()).unwrap_or_default();
+    let activity = Activity::new([out_shared.clone(), err_shared.clone()].into_iter().flatten());
+    let (out, err) = (child.stdout.take().map(Into::into), child.stderr.take().map(Into::into));
+    let mut out = Drain::new(out, out_shared, &settings.capture, out_spill, out_tee);
+    let mut err = Drain::new(err, err_shared, &settings.capture, err_spill, err_tee);
     let clock = Clock::new(child.started.instant, settings.timeout, settings.idle_timeout);
     let mut stdin_error = None;
 
@@ -411,7 +416,8 @@ async fn drain_rest(
         // A reader behind a tee may be slow: what the child left behind is not given up for that.
         let delivering = activity.is_delivering() && !activity.is_past_exit();
         let moves = activity.last().is_some_and(|last| now.saturating_duration_since(last) < long_for);
-        let patient = moves || patience.is_none_or(|end| now < end);
+        // A subscriber that is never polled is no writer that somebody waits for.
+        let patient = moves || !activity.is_held_up() && patience.is_none_or(|end| now < end);
         if (quiet || long) && !(delivering && patient) {
             return;
         }
