@@ -25,7 +25,12 @@ pub(super) struct Link {
 
 impl Link {
     /// Shares a stream, and lets the join know.
-    fn share(self, stream: impl AsyncRead + Send + 'static, which: usize, options: &ShareOptions) -> SharedOutput {
+    fn share(
+        self,
+        stream: impl AsyncRead + Send + 'static,
+        which: usize,
+        options: &ShareOptions,
+    ) -> SharedOutput {
         let shared = self.shared;
         let exited = async move {
             // Its end can't be learnt: whoever waits for the child is told so; here the end of file is all there is.

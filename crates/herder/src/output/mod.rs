@@ -7,27 +7,38 @@ use std::fmt;
 use std::io;
 
 mod capture;
+mod collect;
+mod consume;
+mod copy;
 #[cfg(feature = "encoding")]
 mod encoding;
+mod line_stream;
+mod line_visit;
 mod lines;
-mod redact;
 mod log;
+mod merge;
 mod reader;
+mod redact;
 mod share;
 mod spill;
 mod subscriber;
 
 pub use capture::Capture;
 pub(crate) use capture::{Captured, Collector};
+pub use collect::{Collected, CollectedLines, KeepLines};
+pub use consume::{AsyncVisitor, ConsumeError, ConsumeErrorKind, Consumed, Consumer, Stopped, Visitor};
+pub use copy::Copied;
 #[cfg(feature = "encoding")]
 pub use encoding::{Bom, Decoder};
+pub use line_stream::Lines;
 pub use lines::{Endings, Line, LineEnd, LineOptions, LineSplitter, TooLong};
+pub use log::{Replay, WhenFull};
+pub use merge::{Merged, Origin, merge};
+pub(crate) use reader::Exit;
 #[cfg(feature = "redact")]
 pub use redact::PatternError;
 pub use redact::{Redact, Redactor};
-pub use log::{Replay, WhenFull};
 pub use share::{ShareOptions, SharedOutput, Unread};
-pub(crate) use reader::Exit;
 pub(crate) use spill::Spill;
 pub use spill::SpillReport;
 pub use subscriber::{Event, Subscriber};
@@ -140,7 +151,11 @@ impl StreamReport {
 /// that `report` is about.
 #[must_use]
 pub fn render_lossy(bytes: &[u8], report: &StreamReport) -> String {
-    let Some(gap_at) = report.gap_at() else {
+    text_with_gap(bytes, &report.captured)
+}
+
+fn text_with_gap(bytes: &[u8], captured: &Captured) -> String {
+    let Some(gap_at) = captured.gap_at else {
         return String::from_utf8_lossy(bytes).into_owned();
     };
     let (head, tail) = bytes.split_at(gap_at.min(bytes.len()));
@@ -148,10 +163,15 @@ pub fn render_lossy(bytes: &[u8], report: &StreamReport) -> String {
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    let unit = if report.dropped() == 1 { "byte" } else { "bytes" };
-    text.extend(["[... ", &report.dropped().to_string(), " ", unit, " omitted ...]\n"]);
+    omission(&mut text, captured.dropped, "byte");
     text.push_str(&String::from_utf8_lossy(tail));
     text
+}
+
+/// Says how much is left out, on a line of its own.
+fn omission(text: &mut String, count: u64, unit: &str) {
+    let plural = if count == 1 { "" } else { "s" };
+    text.extend(["[... ", &count.to_string(), " ", unit, plural, " omitted ...]\n"]);
 }
 
 #[cfg(test)]

@@ -336,7 +336,7 @@ impl Inner {
     }
 
     /// What the subscriber gets next.
-    pub(super) fn poll_take(self: &Arc<Self>, id: u64, context: &mut Context<'_>) -> Poll<Taken> {
+    pub(super) fn poll_take(self: &Arc<Self>, id: u64, context: &Context<'_>) -> Poll<Taken> {
         let mut state = self.lock();
         let taken = state.log.take(id);
         if taken != Taken::Empty {
@@ -372,7 +372,7 @@ impl Inner {
     }
 
     /// How many bytes the reader may read now; waits until there is room for some.
-    pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<u64> {
+    pub(super) fn poll_room(&self, context: &Context<'_>) -> Poll<u64> {
         let mut state = self.lock();
         match state.admitted() {
             0 => {

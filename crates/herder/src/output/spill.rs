@@ -90,7 +90,8 @@ impl Spill {
 }
 
 impl<W: Write + Send + 'static> Spill<W> {
-    fn new(path: PathBuf, out: W) -> Self {
+    /// For a writer that is there. The path is for the report.
+    pub(super) fn new(path: PathBuf, out: W) -> Self {
         let queue = Queue {
             chunks: VecDeque::new(),
             bytes: 0,
@@ -159,15 +160,14 @@ impl<W: Write> Shared<W> {
 
     /// The blocking task: writes until nothing waits, then puts the writer back.
     fn write_all(&self, mut writer: Writer<W>) {
-        let mut done = 0;
+        let (mut done, mut flushed) = (0, true);
         loop {
             let mut queue = self.lock();
             queue.bytes -= done;
             queue.report.written = writer.written;
             queue.report.error.clone_from(&writer.error);
             let batch = std::mem::take(&mut queue.chunks);
-            let idle = batch.is_empty();
-            if idle {
+            if batch.is_empty() && flushed {
                 queue.writer = Some(writer);
                 drop(queue);
                 self.progress.notify_one();
@@ -177,6 +177,10 @@ impl<W: Write> Shared<W> {
             self.progress.notify_one();
             done = batch.iter().map(Bytes::len).sum();
             batch.iter().for_each(|chunk| writer.write(chunk));
+            flushed = batch.is_empty();
+            if flushed {
+                writer.flush();
+            }
         }
     }
 }
@@ -202,6 +206,14 @@ impl<W: Write> Writer<W> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => self.fail(&error),
             }
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.error.is_none()
+            && let Err(error) = self.out.flush()
+        {
+            self.fail(&error);
         }
     }
 

@@ -31,13 +31,14 @@ pub enum Event {
 pub struct Subscriber {
     inner: Arc<Inner>,
     id: u64,
-    /// Bytes that were taken and given back.
+    /// What was taken and given back: a gap, and bytes behind it.
+    missing: u64,
     rest: Bytes,
 }
 
 impl Subscriber {
     pub(super) fn new(inner: Arc<Inner>, id: u64) -> Self {
-        Self { inner, id, rest: Bytes::new() }
+        Self { inner, id, missing: 0, rest: Bytes::new() }
     }
 
     /// The next bytes, or how many are missing; `None` when the stream has ended, or was given up.
@@ -51,7 +52,7 @@ impl Subscriber {
 
     /// What is there now, without waiting; `None` if there is nothing now, or nothing any more.
     pub fn try_next(&mut self) -> Option<Event> {
-        match self.poll_event(&mut Context::from_waker(std::task::Waker::noop())) {
+        match self.poll_event(&Context::from_waker(std::task::Waker::noop())) {
             Poll::Ready(event) => event,
             Poll::Pending => None,
         }
@@ -63,7 +64,10 @@ impl Subscriber {
         self.inner.end()
     }
 
-    pub(super) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+    pub(super) fn poll_event(&mut self, context: &Context<'_>) -> Poll<Option<Event>> {
+        if self.missing > 0 {
+            return Poll::Ready(Some(Event::Gap(std::mem::take(&mut self.missing))));
+        }
         if !self.rest.is_empty() {
             return Poll::Ready(Some(Event::Chunk(std::mem::take(&mut self.rest))));
         }
@@ -74,10 +78,10 @@ impl Subscriber {
         })
     }
 
-    /// Puts back the rest of the chunk that was taken last.
-    pub(super) fn put_back(&mut self, rest: Bytes) {
-        debug_assert!(self.rest.is_empty());
-        self.rest = rest;
+    /// Puts back what was taken last.
+    pub(super) fn put_back(&mut self, missing: u64, rest: Bytes) {
+        debug_assert!(self.missing == 0 && self.rest.is_empty());
+        (self.missing, self.rest) = (missing, rest);
     }
 }
 

@@ -8,6 +8,7 @@ mod support;
 
 mod api;
 mod cancel;
+mod consume;
 mod crowd;
 mod drop_rule;
 mod feed;
@@ -22,6 +23,8 @@ mod process_wide;
 mod races;
 mod repeats;
 mod scope;
+mod share;
+mod share_child;
 mod shared_end;
 mod shortage;
 mod spawn;

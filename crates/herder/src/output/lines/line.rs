@@ -146,6 +146,8 @@ pub enum LineEnd {
     Split,
     /// A gap in the stream, which may have had the rest of it.
     Gap,
+    /// Nothing yet: it was what [`Lines::wait_for_prompt`](crate::output::Lines::wait_for_prompt) waited for.
+    Prompt,
     /// The end of the output: the line is unterminated.
     EndOfOutput,
 }

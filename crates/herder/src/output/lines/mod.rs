@@ -6,6 +6,7 @@ mod splitter;
 mod tests;
 
 pub use line::{Line, LineEnd};
+pub(super) use splitter::Found;
 pub use splitter::LineSplitter;
 
 /// What counts as a line, and how long one may be.

@@ -61,11 +61,13 @@ enum Input {
 }
 
 /// A line that was found.
-struct Found {
+#[derive(Debug)]
+pub(in crate::output) struct Found {
     text: Place,
     marks: Marks,
 }
 
+#[derive(Debug)]
 enum Place {
     Chunk(Range<usize>),
     Own(Bytes),
@@ -120,12 +122,36 @@ impl LineSplitter {
     /// The next line, or `None` if more has to be pushed first.
     #[expect(clippy::should_implement_trait, reason = "the line borrows from the splitter")]
     pub fn next_line(&mut self) -> Option<Line<'_>> {
-        let Found { text, marks } = self.find()?;
+        let found = self.find()?;
+        Some(self.line(found))
+    }
+
+    /// As [`next_line`](Self::next_line), without the borrow.
+    pub(in crate::output) fn find_line(&mut self) -> Option<Found> {
+        self.find()
+    }
+
+    /// The line that was found last.
+    pub(in crate::output) fn line(&self, Found { text, marks }: Found) -> Line<'_> {
         let text = match text {
             Place::Chunk(range) => Text::Within(&self.chunk[range], &self.chunk),
             Place::Own(bytes) => Text::Own(bytes),
         };
-        Some(Line { text, marks })
+        Line { text, marks }
+    }
+
+    /// Takes the line that is not complete as it is: what comes next begins a new one.
+    pub(in crate::output) fn take_pending(&mut self) -> Option<Found> {
+        self.is_open().then(|| self.close(LineEnd::Prompt))
+    }
+
+    /// What was pushed and is in no line yet: how much is missing, and the bytes behind that.
+    pub(in crate::output) fn into_rest(self) -> (u64, Bytes) {
+        let rest = self.chunk.slice(self.used..);
+        (
+            self.missing,
+            if self.pending.is_empty() { rest } else { [&self.pending[..], &rest].concat().into() },
+        )
     }
 
     /// The text so far of a line that is not complete: a prompt, say.
