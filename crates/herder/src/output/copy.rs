@@ -1,13 +1,12 @@
 //! Consumers that pass a stream on to a writer.
 
-use std::io::{self, Write};
+use std::io;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 
 use bytes::Bytes;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::{AsyncVisitor, Consumer, Line, LineOptions, LineSplitter, Spill, Subscriber};
+use super::{AsyncVisitor, Consumer, Line, LineOptions, LineSplitter, Subscriber};
 
 /// What became of bytes that were passed on to a writer.
 #[derive(Debug)]
@@ -28,8 +27,6 @@ impl Subscriber {
     ///
     /// It is flushed whenever nothing more is there, so that nothing stays in a buffer while the child is silent. An
     /// error ends the consumer and nobody else; it stands in [`Copied::error`].
-    ///
-    /// For files see [`copy_to_file`](Self::copy_to_file).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -71,17 +68,6 @@ impl Subscriber {
             buffer: Vec::new(),
             broke: false,
         })
-    }
-
-    /// Writes what comes to a writer whose calls block, such as a [`File`](std::fs::File), until the end of the stream
-    /// or the first error.
-    ///
-    /// Blocking tasks do it, many chunks at once and only while there are some; up to 1 MiB waits for them before the
-    /// subscriber falls behind. The writer is flushed when nothing more is there. The consumer ends when everything is
-    /// written.
-    pub fn copy_to_file(self, writer: impl Write + Send + 'static) -> Consumer<Copied<()>> {
-        let total = 0;
-        self.visit_async(CopyToFile { spill: Spill::new(PathBuf::new(), writer), total })
     }
 }
 
@@ -211,33 +197,5 @@ where
             let _: ControlFlow<()> = self.lines().await;
         }
         self.copy.finish().await
-    }
-}
-
-struct CopyToFile<W> {
-    spill: Spill<W>,
-    total: u64,
-}
-
-impl<W: Write + Send + 'static> AsyncVisitor for CopyToFile<W> {
-    type Output = Copied<()>;
-
-    async fn chunk(&mut self, chunk: Bytes) -> ControlFlow<()> {
-        self.total += chunk.len() as u64;
-        self.spill.push(chunk).await;
-        match self.spill.report().error_kind() {
-            Some(_) => ControlFlow::Break(()),
-            None => ControlFlow::Continue(()),
-        }
-    }
-
-    async fn finish(mut self) -> Copied<()> {
-        let report = self.spill.finish().await;
-        let error = report.error_kind().map(|kind| match report.error_message() {
-            Some(message) => io::Error::new(kind, message),
-            None => kind.into(),
-        });
-        let written = report.written();
-        Copied { writer: (), written, failed: self.total - written, error }
     }
 }

@@ -56,8 +56,9 @@ impl fmt::Debug for Source {
     }
 }
 
-/// Closes the stream if the task ends without having done so: with its runtime, or by a panic of the source.
-struct Closing(Arc<Inner>);
+/// Closes the stream if the task ends without having done so: with its runtime, maybe before it has begun, or by a panic
+/// of the source.
+pub(super) struct Closing(pub(super) Arc<Inner>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
@@ -66,8 +67,7 @@ impl Drop for Closing {
 }
 
 /// The task: reads until the end.
-pub(super) async fn read(inner: Arc<Inner>, source: Source) {
-    let closing = Closing(inner);
+pub(super) async fn read(closing: Closing, source: Source) {
     let inner = &closing.0;
     let mut input = Input { stream: source.stream, after: source.exit.map(AfterExit::new) };
     let mut buffers = Buffers::new(inner.chunk_size);

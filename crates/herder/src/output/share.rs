@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::log::{Log, Taken};
-use super::reader::{Exit, Source, read};
+use super::reader::{Closing, Exit, Source, read};
 use super::{Capture, Captured, Collector, OutputEnd, Replay, Subscriber, WhenFull};
 
 /// What happens to a stream while it has no subscriber.
@@ -328,7 +328,7 @@ impl Inner {
         if state.source.is_some() {
             let runtime = Handle::try_current().map_err(std::io::Error::other)?;
             if let Some(source) = state.source.take() {
-                let task = runtime.spawn(read(Arc::clone(self), source));
+                let task = runtime.spawn(read(Closing(Arc::clone(self)), source));
                 state.task = Some(task.abort_handle());
             }
         }

@@ -90,8 +90,7 @@ impl Spill {
 }
 
 impl<W: Write + Send + 'static> Spill<W> {
-    /// For a writer that is there. The path is for the report.
-    pub(super) fn new(path: PathBuf, out: W) -> Self {
+    fn new(path: PathBuf, out: W) -> Self {
         let queue = Queue {
             chunks: VecDeque::new(),
             bytes: 0,
@@ -160,14 +159,15 @@ impl<W: Write> Shared<W> {
 
     /// The blocking task: writes until nothing waits, then puts the writer back.
     fn write_all(&self, mut writer: Writer<W>) {
-        let (mut done, mut flushed) = (0, true);
+        let mut done = 0;
         loop {
             let mut queue = self.lock();
             queue.bytes -= done;
             queue.report.written = writer.written;
             queue.report.error.clone_from(&writer.error);
             let batch = std::mem::take(&mut queue.chunks);
-            if batch.is_empty() && flushed {
+            let idle = batch.is_empty();
+            if idle {
                 queue.writer = Some(writer);
                 drop(queue);
                 self.progress.notify_one();
@@ -177,10 +177,6 @@ impl<W: Write> Shared<W> {
             self.progress.notify_one();
             done = batch.iter().map(Bytes::len).sum();
             batch.iter().for_each(|chunk| writer.write(chunk));
-            flushed = batch.is_empty();
-            if flushed {
-                writer.flush();
-            }
         }
     }
 }
@@ -206,14 +202,6 @@ impl<W: Write> Writer<W> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => self.fail(&error),
             }
-        }
-    }
-
-    fn flush(&mut self) {
-        if self.error.is_none()
-            && let Err(error) = self.out.flush()
-        {
-            self.fail(&error);
         }
     }
 
