@@ -60,7 +60,7 @@ impl Capture {
     /// another run of the same reused command, and in a shared directory could be led elsewhere by a link.
     ///
     /// A file that can't be written to any more, say because the disk is full, does not end the run: the
-    /// [`SpillReport`](super::SpillReport) tells how many bytes reached it and why no more.
+    /// [`FileReport`](super::FileReport) tells how many bytes reached it and why no more.
     pub fn spill_to(mut self, path: impl Into<PathBuf>) -> Self {
         self.spill = Some(path.into());
         self

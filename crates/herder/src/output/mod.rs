@@ -12,6 +12,7 @@ mod consume;
 mod copy;
 #[cfg(feature = "encoding")]
 mod encoding;
+mod file;
 mod line_stream;
 mod line_visit;
 mod lines;
@@ -20,7 +21,6 @@ mod merge;
 mod reader;
 mod redact;
 mod share;
-mod spill;
 mod subscriber;
 
 pub use capture::Capture;
@@ -30,6 +30,8 @@ pub use consume::{AsyncVisitor, ConsumeError, ConsumeErrorKind, Consumed, Consum
 pub use copy::Copied;
 #[cfg(feature = "encoding")]
 pub use encoding::{Bom, Decoder};
+pub(crate) use file::Spill;
+pub use file::{FileReport, LogFile, Rotation};
 pub use line_stream::Lines;
 pub use lines::{Endings, Line, LineEnd, LineOptions, LineSplitter, TooLong};
 pub use log::{Replay, WhenFull};
@@ -39,8 +41,6 @@ pub(crate) use reader::Exit;
 pub use redact::PatternError;
 pub use redact::{Redact, Redactor};
 pub use share::{ShareOptions, SharedOutput, Unread};
-pub(crate) use spill::Spill;
-pub use spill::SpillReport;
 pub use subscriber::{Event, Subscriber};
 
 /// How the reading of a stream ended.
@@ -91,11 +91,11 @@ impl fmt::Display for OutputEnd {
 pub struct StreamReport {
     captured: Captured,
     end: OutputEnd,
-    spill: Option<SpillReport>,
+    spill: Option<FileReport>,
 }
 
 impl StreamReport {
-    pub(crate) fn new(captured: Captured, end: OutputEnd, spill: Option<SpillReport>) -> Self {
+    pub(crate) fn new(captured: Captured, end: OutputEnd, spill: Option<FileReport>) -> Self {
         Self { captured, end, spill }
     }
 
@@ -132,7 +132,7 @@ impl StreamReport {
 
     /// The file that has the whole stream, if [`Capture::spill_to`] asked for one.
     #[must_use]
-    pub fn spill(&self) -> Option<&SpillReport> {
+    pub fn spill(&self) -> Option<&FileReport> {
         self.spill.as_ref()
     }
 

@@ -20,7 +20,7 @@ fn types_may_go_to_any_thread_and_stay_there() {
     anywhere::<(Child, ChildHandle, herder::ChildStdin, herder::ChildStdout, herder::ChildStderr)>();
     anywhere::<(Report, herder::Cause, herder::contain::Strength, herder::report::Usage)>();
     anywhere::<(herder::terminate::Attempt, herder::terminate::Step)>();
-    anywhere::<(herder::output::StreamReport, herder::output::OutputEnd, herder::output::SpillReport)>();
+    anywhere::<(herder::output::StreamReport, herder::output::OutputEnd, herder::output::FileReport)>();
     anywhere::<(RunError, herder::error::SpawnError, herder::error::WaitError, herder::error::SignalError)>();
 }
 

@@ -1,5 +1,6 @@
 //! Lines: what counts as one, how long it may be, and what is known of each.
 
+mod cut;
 mod line;
 mod splitter;
 #[cfg(test)]

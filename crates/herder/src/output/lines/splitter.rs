@@ -50,7 +50,10 @@ pub struct LineSplitter {
     missing: u64,
     /// The last ending was a `\r` that a `\n` may complete.
     after_cr: bool,
-    position: u64,
+    /// Nothing of the above: the next line begins in the chunk, with nothing to be said about it.
+    plain: bool,
+    /// Where in the stream the chunk begins.
+    base: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -88,7 +91,8 @@ impl LineSplitter {
             continues: false,
             missing: 0,
             after_cr: false,
-            position: 0,
+            plain: false,
+            base: 0,
         }
     }
 
@@ -120,18 +124,24 @@ impl LineSplitter {
     }
 
     /// The next line, or `None` if more has to be pushed first.
-    #[expect(clippy::should_implement_trait, reason = "the line borrows from the splitter")]
+    #[inline]
     pub fn next_line(&mut self) -> Option<Line<'_>> {
-        let found = self.find()?;
+        let found = self.find_line()?;
         Some(self.line(found))
     }
 
     /// As [`next_line`](Self::next_line), without the borrow.
+    #[inline]
     pub(in crate::output) fn find_line(&mut self) -> Option<Found> {
-        self.find()
+        let Some((len, end)) = self.plain_line() else { return self.any_line() };
+        let start = self.used;
+        self.used += len + if end == LineEnd::CrLf { 2 } else { 1 };
+        let marks = Marks { end, continues: false, dropped: 0, missing: 0, at: self.now };
+        Some(Found { text: Place::Chunk(start..start + len), marks })
     }
 
     /// The line that was found last.
+    #[inline]
     pub(in crate::output) fn line(&self, Found { text, marks }: Found) -> Line<'_> {
         let text = match text {
             Place::Chunk(range) => Text::Within(&self.chunk[range], &self.chunk),
@@ -169,13 +179,42 @@ impl LineSplitter {
     #[must_use]
     pub fn position(&self) -> u64 {
         let dropped = self.dropping.map_or(0, |(count, _)| count);
-        self.position - self.pending.len() as u64 - dropped - self.missing
+        self.base + self.used as u64 - self.pending.len() as u64 - dropped - self.missing
+    }
+
+    /// The length of the next line and its ending if it is the usual one, all within the chunk: nearly all lines are,
+    /// and should cost hardly more than to find them.
+    #[inline]
+    fn plain_line(&self) -> Option<(usize, LineEnd)> {
+        if !self.plain {
+            return None;
+        }
+        let rest = &self.chunk[self.used..];
+        let most = self.options.max_len.saturating_add(2);
+        let window = rest.get(..most).unwrap_or(rest);
+        let at = memchr(b'\n', window)?;
+        let is_crlf = self.options.endings == Endings::CrLf && at > 0 && window[at - 1] == b'\r';
+        let (len, ending) = if is_crlf { (at - 1, LineEnd::CrLf) } else { (at, LineEnd::Lf) };
+        (len <= self.options.max_len).then_some((len, ending))
+    }
+
+    /// The next line, whatever it is.
+    #[inline(never)]
+    fn any_line(&mut self) -> Option<Found> {
+        let found = self.find();
+        self.plain = self.options.endings != Endings::Cr
+            && !self.is_open()
+            && !self.continues
+            && !self.after_cr
+            && self.missing == 0;
+        found
     }
 
     fn find(&mut self) -> Option<Found> {
         loop {
             if self.used == self.chunk.len() {
                 // Whoever made the chunk may use its memory again.
+                self.base += self.chunk.len() as u64;
                 (self.chunk, self.used) = (Bytes::new(), 0);
                 match self.queue.front()? {
                     Input::Chunk(..) => self.next_chunk(),
@@ -186,7 +225,7 @@ impl LineSplitter {
                         self.queue.pop_front();
                         self.after_cr = false;
                         self.missing += bytes;
-                        self.position += bytes;
+                        self.base += bytes;
                     }
                     Input::End => {
                         if self.is_open() || self.missing > 0 {
@@ -199,7 +238,7 @@ impl LineSplitter {
             } else if self.after_cr {
                 self.after_cr = false;
                 if self.chunk[self.used] == b'\n' {
-                    self.take(1);
+                    self.used += 1;
                 }
             } else if let Some(found) = if self.dropping.is_some() { self.drop_rest() } else { self.scan() } {
                 return Some(found);
@@ -220,12 +259,6 @@ impl LineSplitter {
         !self.pending.is_empty() || self.dropping.is_some()
     }
 
-    /// Uses up so much of the chunk.
-    fn take(&mut self, bytes: usize) {
-        self.used += bytes;
-        self.position += bytes as u64;
-    }
-
     /// Looks for the end of a line, no further than a line may be long.
     fn scan(&mut self) -> Option<Found> {
         let rest = &self.chunk[self.used..];
@@ -240,7 +273,7 @@ impl LineSplitter {
                     return self.too_long();
                 }
                 let start = self.used;
-                self.take(at + 1);
+                self.used += at + 1;
                 let text = if self.pending.is_empty() {
                     Place::Chunk(start..start + at - cr)
                 } else {
@@ -261,7 +294,7 @@ impl LineSplitter {
                     return self.too_long();
                 }
                 self.pending.extend_from_slice(rest);
-                self.take(self.chunk.len() - self.used);
+                self.used = self.chunk.len();
                 None
             }
         }
@@ -274,7 +307,7 @@ impl LineSplitter {
             self.after_cr = true;
             (0, LineEnd::Cr)
         } else if self.options.endings == Endings::CrLf
-            && before.or(self.pending.last().copied()) == Some(b'\r')
+            && before.or_else(|| self.pending.last().copied()) == Some(b'\r')
         {
             (1, LineEnd::CrLf)
         } else {
@@ -288,12 +321,12 @@ impl LineSplitter {
         let cut = self.cut();
         if self.options.too_long == TooLong::Split && self.pending.is_empty() {
             let start = self.used;
-            self.take(cut);
+            self.used += cut;
             return Some(self.found(Place::Chunk(start..start + cut), LineEnd::Split));
         }
         if let Some(more) = cut.checked_sub(self.pending.len()) {
             self.pending.extend_from_slice(&self.chunk[self.used..self.used + more]);
-            self.take(more);
+            self.used += more;
         }
         match self.options.too_long {
             TooLong::Split => {
@@ -315,30 +348,12 @@ impl LineSplitter {
         Place::Own(std::mem::replace(&mut self.pending, rest).into())
     }
 
-    /// Where a line that is too long is cut: at its greatest length, or in front of a character that would be cut.
+    /// Where a line that is too long is cut.
     fn cut(&self) -> usize {
-        let max = self.options.max_len;
-        let byte = |at: usize| match at.checked_sub(self.pending.len()) {
+        super::cut::cut(self.options.max_len, |at| match at.checked_sub(self.pending.len()) {
             None => self.pending.get(at).copied(),
             Some(at) => self.chunk.get(self.used + at).copied(),
-        };
-        let follows = |byte: Option<u8>| byte.is_some_and(|byte| byte & 0xC0 == 0x80);
-        if !follows(byte(max)) {
-            return max;
-        }
-        for back in 1..max.min(4) {
-            let first = byte(max - back);
-            if !follows(first) {
-                let len = match first {
-                    Some(0xC2..=0xDF) => 2,
-                    Some(0xE0..=0xEF) => 3,
-                    Some(0xF0..=0xF4) => 4,
-                    _ => 0,
-                };
-                return if len > back { max - back } else { max };
-            }
-        }
-        max
+        })
     }
 
     /// Drops the rest of a line, as far as it is at hand.
@@ -354,13 +369,13 @@ impl LineSplitter {
                 _ => (0, LineEnd::Lf),
             };
             self.after_cr = end == LineEnd::Cr;
-            self.take(at + 1);
+            self.used += at + 1;
             self.dropping = Some((count + at as u64 - cr, false));
             let text = Place::Own(std::mem::take(&mut self.pending).into());
             return Some(self.found(text, end));
         }
         self.dropping = Some((count + rest.len() as u64, rest.last() == Some(&b'\r')));
-        self.take(self.chunk.len() - self.used);
+        self.used = self.chunk.len();
         None
     }
 

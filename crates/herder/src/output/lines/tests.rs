@@ -264,7 +264,7 @@ fn rechunked(told: &[Told], size: usize) -> Vec<Told> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     /// T60.
     #[test]

@@ -123,7 +123,7 @@ impl Redactor {
         if !self.redact.is_line_wise() {
             return begun;
         }
-        let mut looked = seen.max(self.line);
+        let mut looked = seen;
         while let Some(at) = memchr(b'\n', &data[looked..]) {
             let end = looked + at;
             if self.too_long || end - self.line > self.redact.max_line {
@@ -224,7 +224,7 @@ impl Marks {
                 taken.push(mark.start..mark.end.min(bytes));
             }
             *mark = mark.start.saturating_sub(bytes)..mark.end.saturating_sub(bytes);
-            !mark.is_empty()
+            mark.end > 0
         });
         taken
     }

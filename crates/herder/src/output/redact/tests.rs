@@ -102,7 +102,7 @@ fn secrets_are_not_in_debug() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn literals_are_replaced_as_in_the_model(
@@ -192,7 +192,7 @@ mod patterns {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(1000))]
+        #![proptest_config(ProptestConfig::with_cases(300))]
         #[test]
         fn both_are_replaced_as_in_the_model(
             literals in prop::collection::vec("[ab\n]{1,3}", 0..3),

@@ -1,4 +1,4 @@
-//! A whole stream written to a file, beside what is kept in memory.
+//! Chunks on their way to a file.
 //!
 //! The file is written by blocking tasks, at most one at a time for each file, which take all chunks that wait and
 //! end when none is left. A task for the whole life of the process would be simpler, but tasks that mostly wait
@@ -7,51 +7,18 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
+use std::future::poll_fn;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+
+use super::{Failure, FileReport, failure};
 
 /// How many bytes may wait for the disk before the reader waits too, and with it, once its pipe is full, the process.
 const QUEUE_BYTES: usize = 1024 * 1024;
-
-/// What became of the file of a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpillReport {
-    path: PathBuf,
-    written: u64,
-    error: Option<(io::ErrorKind, String)>,
-}
-
-impl SpillReport {
-    /// The file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// How many bytes were written to it; they are not synced to the disk.
-    ///
-    /// Less than the total of the stream only if there is an error.
-    #[must_use]
-    pub fn written(&self) -> u64 {
-        self.written
-    }
-
-    /// The kind of the error after which nothing more was written.
-    #[must_use]
-    pub fn error_kind(&self) -> Option<io::ErrorKind> {
-        self.error.as_ref().map(|(kind, _)| *kind)
-    }
-
-    /// The words of the operating system on that error.
-    #[must_use]
-    pub fn error_message(&self) -> Option<&str> {
-        self.error.as_ref().map(|(_, message)| message.as_str())
-    }
-}
 
 /// A file that is given a stream chunk by chunk.
 #[derive(Debug)]
@@ -60,20 +27,18 @@ pub(crate) struct Spill<W = File> {
 }
 
 #[derive(Debug)]
-struct Shared<W> {
-    queue: Mutex<Queue<W>>,
-    /// Something was written, or the writer is back. One side only waits on it.
-    progress: Notify,
-}
+struct Shared<W>(Mutex<State<W>>);
 
 #[derive(Debug)]
-struct Queue<W> {
+struct State<W> {
     chunks: VecDeque<Bytes>,
     /// The bytes of the chunks that are queued or being written.
     bytes: usize,
     /// Here while no task has it.
     writer: Option<Writer<W>>,
-    report: SpillReport,
+    report: FileReport,
+    /// Who waits for progress.
+    waker: Option<Waker>,
 }
 
 impl Spill {
@@ -89,38 +54,28 @@ impl Spill {
     }
 }
 
+#[expect(clippy::needless_pass_by_ref_mut, reason = "exclusive, so that only one caller waits for progress")]
 impl<W: Write + Send + 'static> Spill<W> {
-    fn new(path: PathBuf, out: W) -> Self {
-        let queue = Queue {
+    /// For a writer that is there; the path is for the report.
+    pub(in crate::output) fn new(path: PathBuf, out: W) -> Self {
+        let state = State {
             chunks: VecDeque::new(),
             bytes: 0,
             writer: Some(Writer { out, written: 0, error: None }),
-            report: SpillReport { path, written: 0, error: None },
+            report: FileReport::new(path),
+            waker: None,
         };
-        Self { shared: Arc::new(Shared { queue: Mutex::new(queue), progress: Notify::new() }) }
+        Self { shared: Arc::new(Shared(Mutex::new(state))) }
     }
 
-    /// Hands over the next chunk; waits while 1 MiB waits for the disk. Never fails: see [`SpillReport`].
+    /// Hands over the next chunk; waits while 1 MiB waits for the disk. Never fails: see [`FileReport`].
     ///
     /// # Cancel safety
     ///
     /// Cancelled, it has not taken the chunk.
-    #[expect(
-        clippy::needless_pass_by_ref_mut,
-        reason = "exclusive, so that only one caller waits for progress"
-    )]
     pub(crate) async fn push(&mut self, chunk: Bytes) {
-        if chunk.is_empty() {
-            return;
-        }
-        self.wait_while(|queue| queue.bytes >= QUEUE_BYTES).await;
-        let mut queue = self.shared.lock();
-        queue.bytes += chunk.len();
-        queue.chunks.push_back(chunk);
-        if let Some(writer) = queue.writer.take() {
-            let shared = Arc::clone(&self.shared);
-            drop(tokio::task::spawn_blocking(move || shared.write_all(writer)));
-        }
+        poll_fn(|context| self.poll_room(context)).await;
+        self.add(chunk);
     }
 
     /// Waits until everything handed over is written, or failed to be, and tells what became of it.
@@ -128,55 +83,85 @@ impl<W: Write + Send + 'static> Spill<W> {
     /// # Cancel safety
     ///
     /// Cancelled, writing goes on; it may be called again.
-    #[expect(
-        clippy::needless_pass_by_ref_mut,
-        reason = "exclusive, so that only one caller waits for progress"
-    )]
-    pub(crate) async fn finish(&mut self) -> SpillReport {
-        self.wait_while(|queue| queue.bytes > 0 || queue.writer.is_none()).await;
+    pub(crate) async fn finish(&mut self) -> FileReport {
+        poll_fn(|context| self.poll_idle(context)).await;
         self.report()
     }
 
     /// What became of it so far, for a file that hangs: says how much is written now, without waiting.
-    pub(crate) fn report(&self) -> SpillReport {
+    pub(crate) fn report(&self) -> FileReport {
         self.shared.lock().report.clone()
     }
 
-    /// `&mut self` in the callers keeps a second waiter away, so that the one stored permit is never taken by the
-    /// wrong one.
-    async fn wait_while(&self, busy: impl Fn(&Queue<W>) -> bool) {
-        while busy(&self.shared.lock()) {
-            self.shared.progress.notified().await;
+    /// Ready when a chunk may be added.
+    pub(super) fn poll_room(&mut self, context: &Context<'_>) -> Poll<()> {
+        self.shared.poll_while(context, |state| state.bytes >= QUEUE_BYTES)
+    }
+
+    /// Ready when everything is written, or failed to be.
+    pub(super) fn poll_idle(&mut self, context: &Context<'_>) -> Poll<()> {
+        self.shared.poll_while(context, |state| state.bytes > 0 || state.writer.is_none())
+    }
+
+    /// Hands over a chunk, whether there is room or not.
+    pub(super) fn add(&mut self, chunk: Bytes) {
+        if chunk.is_empty() {
+            return;
         }
+        let mut state = self.shared.lock();
+        state.bytes += chunk.len();
+        state.chunks.push_back(chunk);
+        if let Some(writer) = state.writer.take() {
+            let shared = Arc::clone(&self.shared);
+            drop(tokio::task::spawn_blocking(move || shared.write_all(writer)));
+        }
+    }
+
+    /// Does something with the target, unless it is being written to.
+    pub(super) fn with_idle<T>(&self, work: impl FnOnce(&mut W) -> T) -> Option<T> {
+        self.shared.lock().writer.as_mut().map(|writer| work(&mut writer.out))
     }
 }
 
 impl<W: Write> Shared<W> {
-    fn lock(&self) -> MutexGuard<'_, Queue<W>> {
+    fn lock(&self) -> MutexGuard<'_, State<W>> {
         // Nothing panics while it holds the lock, and if it did the queue would still be a queue.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The blocking task: writes until nothing waits, then puts the writer back.
+    fn poll_while(&self, context: &Context<'_>, busy: impl Fn(&State<W>) -> bool) -> Poll<()> {
+        let mut state = self.lock();
+        if !busy(&state) {
+            return Poll::Ready(());
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// The blocking task: writes until nothing waits, flushes, and puts the writer back.
     fn write_all(&self, mut writer: Writer<W>) {
-        let mut done = 0;
+        let (mut done, mut flushed) = (0, true);
         loop {
-            let mut queue = self.lock();
-            queue.bytes -= done;
-            queue.report.written = writer.written;
-            queue.report.error.clone_from(&writer.error);
-            let batch = std::mem::take(&mut queue.chunks);
-            let idle = batch.is_empty();
-            if idle {
-                queue.writer = Some(writer);
-                drop(queue);
-                self.progress.notify_one();
+            let mut state = self.lock();
+            state.bytes -= done;
+            state.report.written = writer.written;
+            state.report.error.clone_from(&writer.error);
+            let batch = std::mem::take(&mut state.chunks);
+            let waker = state.waker.take();
+            if batch.is_empty() && flushed {
+                state.writer = Some(writer);
+                drop(state);
+                waker.into_iter().for_each(Waker::wake);
                 return;
             }
-            drop(queue);
-            self.progress.notify_one();
+            drop(state);
+            waker.into_iter().for_each(Waker::wake);
             done = batch.iter().map(Bytes::len).sum();
             batch.iter().for_each(|chunk| writer.write(chunk));
+            flushed = batch.is_empty();
+            if flushed {
+                writer.flush();
+            }
         }
     }
 }
@@ -185,7 +170,7 @@ impl<W: Write> Shared<W> {
 struct Writer<W> {
     out: W,
     written: u64,
-    error: Option<(io::ErrorKind, String)>,
+    error: Option<Failure>,
 }
 
 impl<W: Write> Writer<W> {
@@ -205,8 +190,17 @@ impl<W: Write> Writer<W> {
         }
     }
 
+    /// For a writer with a buffer. What was taken counts as written even if this fails.
+    fn flush(&mut self) {
+        if self.error.is_none()
+            && let Err(error) = self.out.flush()
+        {
+            self.fail(&error);
+        }
+    }
+
     fn fail(&mut self, error: &io::Error) {
-        self.error = Some((error.kind(), error.to_string()));
+        self.error = Some(failure(error));
     }
 }
 
@@ -214,6 +208,7 @@ impl<W: Write> Writer<W> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::path::Path;
     use std::sync::mpsc;
 
     fn runtime() -> tokio::runtime::Runtime {
