@@ -139,6 +139,7 @@ impl Prepared {
             drain_grace: command.drain_grace,
             termination: command.termination.clone(),
             capture: command.capture.clone(),
+            redact: command.redact.clone(),
             leak: command.leak,
             leak_grace: command.leak_grace,
             kill_on_drop: command.kill_on_drop,

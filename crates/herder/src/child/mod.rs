@@ -10,7 +10,7 @@ use herder_sys::{Launch, Process, Signal};
 
 use crate::contain::{Hold, Leak, LimitResult, Refusal, Strength};
 use crate::error::{SignalError, WaitError};
-use crate::output::{Capture, SharedOutput};
+use crate::output::{Capture, Redact, SharedOutput};
 use crate::terminate::Termination;
 
 mod end;
@@ -105,6 +105,7 @@ pub(crate) struct Settings {
     pub(crate) drain_grace: Duration,
     pub(crate) termination: Termination,
     pub(crate) capture: Capture,
+    pub(crate) redact: Redact,
     pub(crate) leak: Leak,
     pub(crate) leak_grace: Duration,
     pub(crate) kill_on_drop: bool,
@@ -130,12 +131,17 @@ pub(crate) struct Ends {
 
 impl Ends {
     /// Tells the streams which child they come from.
-    fn link(&mut self, shared: &Arc<Shared>, grace: Duration) -> Option<Arc<Outlets>> {
+    fn link(&mut self, shared: &Arc<Shared>, settings: &Settings) -> Option<Arc<Outlets>> {
         if self.stdout.is_none() && self.stderr.is_none() {
             return None;
         }
         let outlets = Arc::new(Outlets::default());
-        let link = Link { shared: Arc::clone(shared), outlets: Arc::clone(&outlets), grace };
+        let link = Link {
+            shared: Arc::clone(shared),
+            outlets: Arc::clone(&outlets),
+            grace: settings.drain_grace,
+            redact: settings.redact.clone(),
+        };
         if let Some(stdout) = &mut self.stdout {
             stdout.link(link.clone());
         }
@@ -164,7 +170,7 @@ impl Child {
             }
         };
         let shared = Arc::new(Shared::new(process.handle(), name, cell, reach, settings.leak));
-        let outlets = ends.link(&shared, settings.drain_grace);
+        let outlets = ends.link(&shared, &settings);
         Self {
             stdin: ends.stdin,
             stdout: ends.stdout,

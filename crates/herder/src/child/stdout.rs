@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, Interest, ReadBuf};
 
 use super::end::{End, blocking};
 use super::{Outlets, Shared};
-use crate::output::{Exit, ShareOptions, SharedOutput};
+use crate::output::{Exit, Redact, ShareOptions, SharedOutput};
 
 /// The child that a stream comes from.
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ pub(super) struct Link {
     pub(super) outlets: Arc<Outlets>,
     /// How long it may be quiet after the exit.
     pub(super) grace: Duration,
+    pub(super) redact: Redact,
 }
 
 impl Link {
@@ -40,7 +41,7 @@ impl Link {
         };
         let grace = options.drain_grace.unwrap_or(self.grace);
         let exit = Exit { exited: Box::pin(exited), grace };
-        let output = SharedOutput::with_exit(stream, options, Some(exit));
+        let output = SharedOutput::with_exit(stream, options, self.redact, Some(exit));
         self.outlets.put(which, output.clone());
         output
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use herder_sys::{Group, PreExec, Resource};
 
 use crate::contain::{Containment, Fold, Leak, Limit};
-use crate::output::Capture;
+use crate::output::{Capture, Redact};
 use crate::terminate::Termination;
 
 mod env;
@@ -65,6 +65,7 @@ pub struct Command {
     pub(crate) drain_grace: Duration,
     pub(crate) termination: Termination,
     pub(crate) capture: Capture,
+    pub(crate) redact: Redact,
     pub(crate) unix: UnixSettings,
 }
 
@@ -116,6 +117,7 @@ impl Command {
             drain_grace: DRAIN_GRACE,
             termination: Termination::default(),
             capture: Capture::default(),
+            redact: Redact::new(),
             unix: UnixSettings::default(),
         }
     }
@@ -277,6 +279,18 @@ impl Command {
     /// How much of each captured stream is kept: by default the first and the last 8 MiB. What is dropped is counted.
     pub fn capture(&mut self, capture: Capture) -> &mut Self {
         self.capture = capture;
+        self
+    }
+
+    /// Replaces secrets in the output before it is kept, written to a file, passed on or
+    /// [shared](crate::ChildStdout::share); by default nothing is.
+    ///
+    /// It is for the streams that are piped and read by the library. One that is inherited, or that you read from
+    /// [`Child::stdout`](crate::Child::stdout) yourself, is what the program wrote: a
+    /// [`Redactor`](crate::output::Redactor) does it there. What the report counts are the bytes as they were passed
+    /// on, and how often something was replaced.
+    pub fn redact(&mut self, redact: Redact) -> &mut Self {
+        self.redact = redact;
         self
     }
 

@@ -92,11 +92,17 @@ pub struct StreamReport {
     captured: Captured,
     end: OutputEnd,
     spill: Option<FileReport>,
+    redactions: u64,
 }
 
 impl StreamReport {
     pub(crate) fn new(captured: Captured, end: OutputEnd, spill: Option<FileReport>) -> Self {
-        Self { captured, end, spill }
+        Self { captured, end, spill, redactions: 0 }
+    }
+
+    pub(crate) fn with_redactions(mut self, count: u64) -> Self {
+        self.redactions = count;
+        self
     }
 
     /// The report on a stream that did not come to us.
@@ -104,7 +110,7 @@ impl StreamReport {
         Self::new(Captured::default(), OutputEnd::NotCaptured, None)
     }
 
-    /// How many bytes were read, kept or not.
+    /// How many bytes were read, kept or not; after [redaction](crate::Command::redact), if there is any.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.captured.total
@@ -134,6 +140,12 @@ impl StreamReport {
     #[must_use]
     pub fn spill(&self) -> Option<&FileReport> {
         self.spill.as_ref()
+    }
+
+    /// How many stretches of the output were replaced: see [`Command::redact`](crate::Command::redact).
+    #[must_use]
+    pub fn redactions(&self) -> u64 {
+        self.redactions
     }
 
     /// Whether bytes were dropped.

@@ -12,8 +12,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Sleep;
 
-use super::OutputEnd;
 use super::share::Inner;
+use super::{OutputEnd, Redactor};
 
 /// What is read at first at once; more if the stream gives more.
 const SMALL_BUFFER: usize = 8 * 1024;
@@ -41,12 +41,17 @@ pub(crate) struct Exit {
 /// A stream that is not read yet.
 pub(super) struct Source {
     stream: Pin<Box<dyn AsyncRead + Send>>,
+    redactor: Redactor,
     exit: Option<Exit>,
 }
 
 impl Source {
-    pub(super) fn new(stream: Pin<Box<dyn AsyncRead + Send>>, exit: Option<Exit>) -> Self {
-        Self { stream, exit }
+    pub(super) fn new(
+        stream: Pin<Box<dyn AsyncRead + Send>>,
+        redactor: Redactor,
+        exit: Option<Exit>,
+    ) -> Self {
+        Self { stream, redactor, exit }
     }
 }
 
@@ -69,6 +74,7 @@ impl Drop for Closing {
 /// The task: reads until the end.
 pub(super) async fn read(closing: Closing, source: Source) {
     let inner = &closing.0;
+    let mut redactor = source.redactor;
     let mut input = Input { stream: source.stream, after: source.exit.map(AfterExit::new) };
     let mut buffers = Buffers::new(inner.chunk_size);
     let mut wakers = Vec::new();
@@ -82,7 +88,9 @@ pub(super) async fn read(closing: Closing, source: Source) {
             Ok(Read::Quiet) => break OutputEnd::StillHeld,
             Ok(Read::Bytes(0)) => break OutputEnd::Eof,
             Ok(Read::Bytes(count)) => {
-                let crowded = inner.push(buffers.take(count), &mut wakers);
+                let chunk = redactor.push(buffers.take(count));
+                inner.set_redactions(redactor.stretches());
+                let crowded = inner.push(chunk, &mut wakers);
                 wakers.drain(..).for_each(std::task::Waker::wake);
                 since_turn += count;
                 if since_turn >= TURN || crowded {
@@ -98,6 +106,12 @@ pub(super) async fn read(closing: Closing, source: Source) {
             Err(error) => break OutputEnd::failed(&error),
         }
     };
+    let rest = redactor.end();
+    inner.set_redactions(redactor.stretches());
+    if !rest.is_empty() {
+        inner.push(rest, &mut wakers);
+        wakers.drain(..).for_each(std::task::Waker::wake);
+    }
     inner.close(end);
 }
 

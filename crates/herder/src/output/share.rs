@@ -1,6 +1,7 @@
 //! One stream for many readers: the handle, what was chosen for it, and the state behind it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use tokio::task::AbortHandle;
 
 use super::log::{Log, Taken};
 use super::reader::{Closing, Exit, Source, read};
-use super::{Capture, Captured, Collector, OutputEnd, Replay, Subscriber, WhenFull};
+use super::{Capture, Captured, Collector, OutputEnd, Redact, Redactor, Replay, Subscriber, WhenFull};
 
 /// What happens to a stream while it has no subscriber.
 ///
@@ -136,6 +137,7 @@ pub struct SharedOutput {
 pub(super) struct Inner {
     state: Mutex<State>,
     pub(super) chunk_size: usize,
+    redactions: AtomicU64,
     ended: Notify,
 }
 
@@ -158,20 +160,21 @@ struct State {
 impl SharedOutput {
     /// Shares any reader.
     pub fn new(source: impl AsyncRead + Send + 'static, options: &ShareOptions) -> Self {
-        Self::with_exit(source, options, None)
+        Self::with_exit(source, options, Redact::new(), None)
     }
 
     /// Shares a stream that may be held open after the exit of the child it comes from.
     pub(crate) fn with_exit(
         source: impl AsyncRead + Send + 'static,
         options: &ShareOptions,
+        redact: Redact,
         exit: Option<Exit>,
     ) -> Self {
         let block = options.chunk_size;
         let state = State {
             log: Log::new(options.capacity, options.replay, block),
             unread: options.unread,
-            source: Some(Source::new(Box::pin(source), exit)),
+            source: Some(Source::new(Box::pin(source), Redactor::new(redact), exit)),
             task: None,
             reader: None,
             waiting: Vec::new(),
@@ -180,7 +183,12 @@ impl SharedOutput {
             last: None,
             end: None,
         };
-        let inner = Inner { state: Mutex::new(state), chunk_size: block, ended: Notify::new() };
+        let inner = Inner {
+            state: Mutex::new(state),
+            chunk_size: block,
+            redactions: AtomicU64::new(0),
+            ended: Notify::new(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -256,6 +264,11 @@ impl SharedOutput {
     /// When a byte was read last.
     pub(crate) fn last(&self) -> Option<Instant> {
         self.inner.lock().last
+    }
+
+    /// How many stretches were replaced.
+    pub(crate) fn redactions(&self) -> u64 {
+        self.inner.redactions.load(Ordering::Relaxed)
     }
 
     /// Whether reading waits for a subscriber.
@@ -391,6 +404,10 @@ impl Inner {
         state.log.push(chunk);
         wakers.extend(state.waiting.drain(..).map(|(_, waker)| waker));
         state.log.is_crowded()
+    }
+
+    pub(super) fn set_redactions(&self, count: u64) {
+        self.redactions.store(count, Ordering::Relaxed);
     }
 
     /// The stream is over; the first answer counts.

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
 use super::{Tee, not_captured};
-use crate::child::{ChildStderr, ChildStdout};
-use crate::output::{Capture, Collector, OutputEnd, SharedOutput, Spill, StreamReport};
+use crate::child::{ChildStderr, ChildStdout, Settings};
+use crate::output::{Collector, OutputEnd, Redactor, SharedOutput, Spill, StreamReport};
 
 /// Bytes read at once: what a pipe holds by default.
 const CHUNK: usize = 64 * 1024;
@@ -129,6 +129,7 @@ pub(super) struct Drain<'a> {
     /// The stream that a task reads, instead of us.
     shared: Option<SharedOutput>,
     piped: bool,
+    redactor: Redactor,
     collector: Collector,
     spill: Option<Spill>,
     tee: Option<Tee<'a>>,
@@ -139,13 +140,14 @@ impl<'a> Drain<'a> {
     pub(super) fn new(
         source: Option<Source>,
         shared: Option<SharedOutput>,
-        capture: &Capture,
+        settings: &Settings,
         spill: Option<Spill>,
         tee: Option<Tee<'a>>,
     ) -> Self {
         let piped = source.is_some() || shared.is_some();
-        let collector = Collector::new(capture);
-        Self { source, shared, piped, collector, spill, tee, end: OutputEnd::StillHeld }
+        let collector = Collector::new(&settings.capture);
+        let redactor = Redactor::new(settings.redact.clone());
+        Self { source, shared, piped, redactor, collector, spill, tee, end: OutputEnd::StillHeld }
     }
 
     pub(super) fn is_piped(&self) -> bool {
@@ -167,10 +169,23 @@ impl<'a> Drain<'a> {
                 buffer.resize(CHUNK, 0);
             }
             match std::future::poll_fn(|context| source.poll_read(context, &mut buffer)).await {
-                Ok(0) => return self.close(OutputEnd::Eof),
+                Ok(0) => {
+                    let rest = self.redactor.end();
+                    let end = match self.deliver(&rest, activity).await {
+                        Ok(()) => OutputEnd::Eof,
+                        Err(error) => OutputEnd::failed(&error),
+                    };
+                    return self.close(end);
+                }
                 Ok(count) => {
                     activity.read(count);
-                    if let Err(error) = self.deliver(&buffer[..count], activity).await {
+                    let delivered = if self.redactor.is_needed() {
+                        let chunk = self.redactor.push(Bytes::copy_from_slice(&buffer[..count]));
+                        self.deliver(&chunk, activity).await
+                    } else {
+                        self.deliver(&buffer[..count], activity).await
+                    };
+                    if let Err(error) = delivered {
                         return self.close(OutputEnd::failed(&error));
                     }
                     chunks += 1;
@@ -188,7 +203,7 @@ impl<'a> Drain<'a> {
 
     async fn deliver(&mut self, chunk: &[u8], activity: &Activity) -> io::Result<()> {
         self.collector.push(chunk);
-        if self.spill.is_none() && self.tee.is_none() {
+        if chunk.is_empty() || self.spill.is_none() && self.tee.is_none() {
             return Ok(());
         }
         let _delivering = activity.delivering();
@@ -211,14 +226,30 @@ impl<'a> Drain<'a> {
         self.source = None;
     }
 
+    /// Delivers what is held back of a stream that was given up, if there is anybody who takes it.
+    async fn deliver_rest(&mut self, patience: Duration) {
+        let rest = self.redactor.end();
+        if rest.is_empty() {
+            return;
+        }
+        if self.end != OutputEnd::StillHeld {
+            self.tee = None;
+        }
+        let end = self.end.clone();
+        // The end is not about these few bytes.
+        drop(tokio::time::timeout(patience, self.deliver(&rest, &Activity::default())).await);
+        self.end = end;
+    }
+
     /// What was kept, and the report. A disk that hangs is waited for as long as `grace`.
     pub(super) async fn finish(mut self, grace: Duration) -> (Vec<u8>, StreamReport) {
         if !self.piped {
             return not_captured();
         }
+        let patience = grace.max(Duration::from_secs(10));
+        self.deliver_rest(grace).await;
         let spill = match &mut self.spill {
             Some(spill) => {
-                let patience = grace.max(Duration::from_secs(10));
                 let finished = tokio::time::timeout(patience, spill.finish()).await.ok();
                 Some(finished.unwrap_or_else(|| spill.report()))
             }
@@ -227,9 +258,11 @@ impl<'a> Drain<'a> {
         if let Some(shared) = self.shared {
             let given_up = if shared.is_held_up() { OutputEnd::NotTaken } else { OutputEnd::StillHeld };
             let (bytes, captured) = shared.take_kept();
-            return (bytes, StreamReport::new(captured, shared.end().unwrap_or(given_up), spill));
+            let report = StreamReport::new(captured, shared.end().unwrap_or(given_up), spill);
+            return (bytes, report.with_redactions(shared.redactions()));
         }
         let (bytes, captured) = self.collector.finish();
-        (bytes, StreamReport::new(captured, self.end, spill))
+        let report = StreamReport::new(captured, self.end, spill);
+        (bytes, report.with_redactions(self.redactor.stretches()))
     }
 }

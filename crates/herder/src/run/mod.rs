@@ -234,8 +234,8 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
     let [out_shared, err_shared] = child.outlets.as_ref().map(|outlets| outlets.get()).unwrap_or_default();
     let activity = Activity::new([out_shared.clone(), err_shared.clone()].into_iter().flatten());
     let (out, err) = (child.stdout.take().map(Into::into), child.stderr.take().map(Into::into));
-    let mut out = Drain::new(out, out_shared, &settings.capture, out_spill, out_tee);
-    let mut err = Drain::new(err, err_shared, &settings.capture, err_spill, err_tee);
+    let mut out = Drain::new(out, out_shared, &settings, out_spill, out_tee);
+    let mut err = Drain::new(err, err_shared, &settings, err_spill, err_tee);
     let clock = Clock::new(child.started.instant, settings.timeout, settings.idle_timeout);
     let mut stdin_error = None;
 

@@ -21,6 +21,7 @@ mod matrix;
 mod output;
 mod process_wide;
 mod races;
+mod redact;
 mod repeats;
 mod scope;
 mod share;

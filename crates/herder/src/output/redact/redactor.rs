@@ -48,6 +48,11 @@ impl Redactor {
         }
     }
 
+    /// Whether there is anything to look for.
+    pub(crate) fn is_needed(&self) -> bool {
+        !self.redact.is_empty()
+    }
+
     /// How many stretches have been replaced in what was let go.
     #[must_use]
     pub fn stretches(&self) -> u64 {
@@ -69,7 +74,7 @@ impl Redactor {
     /// Takes the next bytes, and lets go what is safe to be seen. What needs no change is not copied.
     pub fn push(&mut self, chunk: impl Into<Bytes>) -> Bytes {
         let mut chunk = chunk.into();
-        if self.redact.is_empty() || chunk.is_empty() {
+        if !self.is_needed() || chunk.is_empty() {
             return chunk;
         }
         if self.held.is_empty() {
