@@ -152,6 +152,7 @@ fn work(arguments: &[String]) -> io::Result<()> {
             let only = only.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
             worker::answer(workloads::run(workload, &Effort { quick: *quick == "quick", only }))
         }
+        ["write", total] => workloads::stream::write(total.parse().map_err(io::Error::other)?),
         ["cell", contender, children] => {
             let children = children.parse().map_err(io::Error::other)?;
             worker::answer(workloads::alive::cell(contender, children))

@@ -13,6 +13,8 @@ mod tokio;
 
 use ::std::io;
 
+pub(crate) use tokio::{on_runtime, runtime};
+
 use crate::alive::{Alive, Census};
 use crate::dropped::Dropped;
 use crate::raw::How;

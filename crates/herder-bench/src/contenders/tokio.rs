@@ -18,13 +18,13 @@ pub(super) struct Tokio {
 }
 
 /// A runtime with its defaults: as many workers as there are processors when `multi`.
-pub(super) fn runtime(multi: bool) -> io::Result<Runtime> {
+pub(crate) fn runtime(multi: bool) -> io::Result<Runtime> {
     let mut builder = if multi { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     builder.enable_all().build()
 }
 
 /// Runs `work` where the runtime runs its tasks: with several threads that is not the thread of `block_on`.
-pub(super) fn on_runtime<T: Send + 'static>(
+pub(crate) fn on_runtime<T: Send + 'static>(
     runtime: &Runtime,
     work: impl Future<Output = io::Result<T>> + Send + 'static,
 ) -> io::Result<T> {

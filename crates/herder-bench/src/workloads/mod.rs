@@ -5,6 +5,7 @@ pub(crate) mod alive;
 mod drop;
 mod inflight;
 mod latency;
+pub(crate) mod stream;
 
 use std::io;
 
@@ -22,6 +23,7 @@ pub(crate) const WORKLOADS: &[(&str, &str)] = &[
     ("inflight-64", "children per second with 64 in flight"),
     ("output", "capture of 24 bytes on stdout and on stderr, one child after another"),
     ("drop", "500 live handles dropped: time, and how late a ticker in the same runtime is"),
+    ("stream", "the output of one child: bytes, lines of 40 bytes, eight readers at once"),
     ("alive", "100 and 10,000 children alive at once: memory, descriptors, threads, cost of each end"),
 ];
 
@@ -74,6 +76,7 @@ pub(crate) fn run(name: &str, effort: &Effort) -> io::Result<Vec<Table>> {
         "output" => latency::output(effort),
         "drop" => drop::drop_500(effort),
         "inflight-64" => inflight::inflight_64(effort),
+        "stream" => stream::stream(effort),
         unknown => Err(io::Error::other(format!("no workload is called {unknown:?}"))),
     }
 }

@@ -141,7 +141,7 @@ impl Lines {
     }
 
     /// Takes the next piece of the stream.
-    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_more(&mut self, context: &Context<'_>) -> Poll<()> {
         match ready!(self.subscriber.poll_event(context)) {
             Some(Event::Chunk(chunk)) if self.with_times => self.splitter.push_at(chunk, SystemTime::now()),
             Some(Event::Chunk(chunk)) => self.splitter.push(chunk),
@@ -155,7 +155,7 @@ impl Lines {
     }
 
     /// Ready when a line was found, or there is none any more.
-    fn poll_found(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_found(&mut self, context: &Context<'_>) -> Poll<()> {
         while !self.find() && !self.ended {
             ready!(self.poll_more(context));
         }

@@ -21,12 +21,14 @@ mod merge;
 mod reader;
 mod redact;
 mod share;
+mod share_options;
 mod subscriber;
+mod visitor;
 
 pub use capture::Capture;
 pub(crate) use capture::{Captured, Collector};
 pub use collect::{Collected, CollectedLines, KeepLines};
-pub use consume::{AsyncVisitor, ConsumeError, ConsumeErrorKind, Consumed, Consumer, Stopped, Visitor};
+pub use consume::{ConsumeError, ConsumeErrorKind, Consumed, Consumer, Stopped};
 pub use copy::Copied;
 #[cfg(feature = "encoding")]
 pub use encoding::{Bom, Decoder};
@@ -40,8 +42,10 @@ pub(crate) use reader::Exit;
 #[cfg(feature = "redact")]
 pub use redact::PatternError;
 pub use redact::{Redact, Redactor};
-pub use share::{ShareOptions, SharedOutput, Unread};
+pub use share::SharedOutput;
+pub use share_options::{ShareOptions, Unread};
 pub use subscriber::{Event, Subscriber};
+pub use visitor::{AsyncVisitor, Visitor};
 
 /// How the reading of a stream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -89,8 +89,7 @@ pub(super) async fn read(closing: Closing, source: Source) {
             Ok(Read::Bytes(0)) => break OutputEnd::Eof,
             Ok(Read::Bytes(count)) => {
                 let chunk = redactor.push(buffers.take(count));
-                inner.set_redactions(redactor.stretches());
-                let crowded = inner.push(chunk, &mut wakers);
+                let crowded = inner.push(chunk, redactor.stretches(), &mut wakers);
                 wakers.drain(..).for_each(std::task::Waker::wake);
                 since_turn += count;
                 if since_turn >= TURN || crowded {
@@ -106,13 +105,10 @@ pub(super) async fn read(closing: Closing, source: Source) {
             Err(error) => break OutputEnd::failed(&error),
         }
     };
-    let rest = redactor.end();
-    inner.set_redactions(redactor.stretches());
-    if !rest.is_empty() {
-        inner.push(rest, &mut wakers);
-        wakers.drain(..).for_each(std::task::Waker::wake);
-    }
+    // Whoever waits is woken by the end.
+    inner.push(redactor.end(), redactor.stretches(), &mut wakers);
     inner.close(end);
+    wakers.into_iter().for_each(std::task::Waker::wake);
 }
 
 /// The stream, and the child it comes from.
@@ -130,8 +126,12 @@ enum Read {
 impl Input {
     fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<Read>> {
         let mut buffer = ReadBuf::new(buffer);
-        let read = self.stream.as_mut().poll_read(context, &mut buffer);
+        let mut read = self.stream.as_mut().poll_read(context, &mut buffer);
         if let Some(after) = &mut self.after {
+            if read.is_pending() && !after.has_exited() && after.poll_exited(context) {
+                // What the child wrote last may have come since.
+                read = self.stream.as_mut().poll_read(context, &mut buffer);
+            }
             if read.is_pending() {
                 return after.poll_quiet(context).map(|()| Ok(Read::Quiet));
             }
@@ -172,12 +172,16 @@ impl AfterExit {
         Self { exit, exited_at: None, blocked, read: 0, waited, quiet: None }
     }
 
+    fn has_exited(&self) -> bool {
+        self.exited_at.is_some()
+    }
+
     fn poll_exited(&mut self, context: &mut Context<'_>) -> bool {
         if self.exited_at.is_none() && self.exit.exited.as_mut().poll(context).is_ready() {
             self.exited_at = Some(Instant::now());
             self.blocked = Duration::ZERO;
         }
-        self.exited_at.is_some()
+        self.has_exited()
     }
 
     fn long(&self) -> Duration {

@@ -1,10 +1,9 @@
-//! One stream for many readers: the handle, what was chosen for it, and the state behind it.
+//! One stream for many readers: the handle, and the state behind it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::io::AsyncRead;
@@ -14,101 +13,8 @@ use tokio::task::AbortHandle;
 
 use super::log::{Log, Taken};
 use super::reader::{Closing, Exit, Source, read};
-use super::{Capture, Captured, Collector, OutputEnd, Redact, Redactor, Replay, Subscriber, WhenFull};
-
-/// What happens to a stream while it has no subscriber.
-///
-/// Before the first one came, nothing is read in either case, so that it misses nothing; the child waits once its pipe
-/// is full. [`SharedOutput::start`] reads without one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Unread {
-    /// It is read on, and what is not kept for late subscribers is thrown away: a child is not stopped because someone
-    /// has read enough.
-    #[default]
-    Drain,
-    /// It is not read: the child waits, once its pipe is full, until someone subscribes.
-    Block,
-}
-
-/// How a stream is shared.
-///
-/// Its memory is bounded by [`capacity`](Self::capacity) and [`replay`](Self::replay) together, and as much again for
-/// each subscriber that is behind and [drops the newest](WhenFull::DropNewest); beside it there are up to four chunks
-/// that are being read into, and what [`capture`](Self::capture) keeps.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct ShareOptions {
-    pub(super) capacity: u64,
-    pub(super) replay: u64,
-    pub(super) chunk_size: usize,
-    pub(super) unread: Unread,
-    pub(super) capture: Capture,
-    pub(crate) drain_grace: Option<Duration>,
-}
-
-impl ShareOptions {
-    /// 1 MiB of capacity, 64 KiB of replay, chunks of up to 64 KiB, read on when nobody subscribes, nothing captured.
-    pub const fn new() -> Self {
-        Self {
-            capacity: 1024 * 1024,
-            replay: 64 * 1024,
-            chunk_size: 64 * 1024,
-            unread: Unread::Drain,
-            capture: Capture::none(),
-            drain_grace: None,
-        }
-    }
-
-    /// How many bytes a subscriber may be behind before [`WhenFull`] says what happens; 0 is taken as 1.
-    ///
-    /// Bytes that it asked for when it came ([`Replay`]) do not count.
-    pub const fn capacity(mut self, bytes: usize) -> Self {
-        self.capacity = bytes as u64;
-        self
-    }
-
-    /// How many of the last bytes are kept for subscribers that come late. `usize::MAX` keeps everything.
-    pub const fn replay(mut self, bytes: usize) -> Self {
-        self.replay = bytes as u64;
-        self
-    }
-
-    /// How many bytes are read at once, at most, and so the size of the largest chunk; 0 is taken as 1.
-    ///
-    /// Streams that give less at once are read with smaller buffers, from 8 KiB on.
-    pub const fn chunk_size(mut self, bytes: usize) -> Self {
-        self.chunk_size = if bytes == 0 { 1 } else { bytes };
-        self
-    }
-
-    /// What happens while there is no subscriber.
-    pub const fn unread(mut self, unread: Unread) -> Self {
-        self.unread = unread;
-        self
-    }
-
-    /// How much of the stream stands in the [`Report`](crate::Report) of the run, whatever subscribers do. Without it
-    /// the report has only the number of bytes. A file is not written: see [`Subscriber::copy_to`].
-    pub fn capture(mut self, capture: Capture) -> Self {
-        self.capture = capture;
-        self
-    }
-
-    /// How long after the exit of the child the stream may be quiet before it counts as ended, because something that
-    /// the child has left behind holds it; ten times as long in all. It is that of the command if nothing is said here.
-    /// `Duration::MAX` waits for the end of file.
-    pub const fn drain_grace(mut self, grace: Duration) -> Self {
-        self.drain_grace = Some(grace);
-        self
-    }
-}
-
-impl Default for ShareOptions {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+use super::{Capture, Captured, Collector, OutputEnd, Redact, Redactor};
+use super::{Replay, ShareOptions, Subscriber, Unread, WhenFull};
 
 /// An output stream that any number of subscribers read, each at its own pace.
 ///
@@ -137,7 +43,6 @@ pub struct SharedOutput {
 pub(super) struct Inner {
     state: Mutex<State>,
     pub(super) chunk_size: usize,
-    redactions: AtomicU64,
     ended: Notify,
 }
 
@@ -153,6 +58,7 @@ struct State {
     waiting: Vec<(u64, Waker)>,
     handles: usize,
     kept: Collector,
+    redactions: u64,
     last: Option<Instant>,
     end: Option<OutputEnd>,
 }
@@ -180,15 +86,11 @@ impl SharedOutput {
             waiting: Vec::new(),
             handles: 1,
             kept: Collector::new(&options.capture),
+            redactions: 0,
             last: None,
             end: None,
         };
-        let inner = Inner {
-            state: Mutex::new(state),
-            chunk_size: block,
-            redactions: AtomicU64::new(0),
-            ended: Notify::new(),
-        };
+        let inner = Inner { state: Mutex::new(state), chunk_size: block, ended: Notify::new() };
         Self { inner: Arc::new(inner) }
     }
 
@@ -268,7 +170,7 @@ impl SharedOutput {
 
     /// How many stretches were replaced.
     pub(crate) fn redactions(&self) -> u64 {
-        self.inner.redactions.load(Ordering::Relaxed)
+        self.inner.lock().redactions
     }
 
     /// Whether reading waits for a subscriber.
@@ -396,18 +298,16 @@ impl Inner {
         }
     }
 
-    /// Takes what was read, and puts those who wait for it into `wakers`. Tells whether somebody is far behind.
-    pub(super) fn push(&self, chunk: Bytes, wakers: &mut Vec<Waker>) -> bool {
+    /// Takes what was read, with the number of stretches that were replaced in all, and puts those who wait for it into
+    /// `wakers`. Tells whether somebody is far behind.
+    pub(super) fn push(&self, chunk: Bytes, redactions: u64, wakers: &mut Vec<Waker>) -> bool {
         let mut state = self.lock();
+        state.redactions = redactions;
         state.last = Some(Instant::now());
         state.kept.push(&chunk);
         state.log.push(chunk);
         wakers.extend(state.waiting.drain(..).map(|(_, waker)| waker));
         state.log.is_crowded()
-    }
-
-    pub(super) fn set_redactions(&self, count: u64) {
-        self.redactions.store(count, Ordering::Relaxed);
     }
 
     /// The stream is over; the first answer counts.

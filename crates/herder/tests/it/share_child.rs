@@ -205,6 +205,52 @@ fn a_stream_that_blocks_unread_ends_with_its_child_s_join() {
     });
 }
 
+#[test]
+fn without_any_grace_everything_that_the_child_wrote_is_still_read() {
+    run(async {
+        for _ in 0..100 {
+            let mut command = Command::new("sh");
+            let mut child =
+                command.args(["-c", "echo one; echo two"]).stdout(Stdio::piped()).spawn().unwrap();
+            let options = ShareOptions::new().drain_grace(Duration::ZERO);
+            let collect = child.stdout.take().unwrap().share_with(&options).subscribe();
+            let collected = within(collect.collect(&Capture::default()).wait()).await.unwrap();
+            assert_eq!(collected.value.bytes(), b"one\ntwo\n");
+        }
+    });
+}
+
+#[test]
+fn with_endless_grace_the_end_of_file_is_waited_for() {
+    run(async {
+        let mut command = piped(&["spawn-setsid:[sleep:1500ms,println:late]", "exit:3"]);
+        command.leak(herder::contain::Leak::Ignore);
+        let mut child = command.spawn().unwrap();
+        let options = ShareOptions::new().drain_grace(Duration::MAX);
+        let stdout = child.stdout.take().unwrap().share_with(&options);
+        let collected = within(stdout.subscribe().collect(&Capture::default()).wait()).await.unwrap();
+        assert_eq!((collected.value.bytes(), stdout.end()), (&b"late\n"[..], Some(OutputEnd::Eof)));
+    });
+}
+
+#[test]
+fn a_grandchild_that_never_stops_writing_hangs_no_consumer() {
+    run(async {
+        for step in ["spawn-setsid:bytes:10000M", "spawn-setsid:tick:100000:5ms"] {
+            let mut command = piped(&[step, "print:hi", "exit:3"]);
+            // Out of reach of the kill: it ends by itself when nobody reads.
+            command.leak(herder::contain::Leak::Ignore);
+            let mut child = command.spawn().unwrap();
+            let options = ShareOptions::new().drain_grace(Duration::from_millis(50));
+            let stdout = child.stdout.take().unwrap().share_with(&options);
+            let collected = within(stdout.subscribe().collect(&Capture::none()).wait()).await.unwrap();
+            assert_eq!(stdout.end(), Some(OutputEnd::StillHeld), "{step}");
+            // Nothing that was read is lost on the way.
+            assert_eq!(collected.value.total(), stdout.total());
+        }
+    });
+}
+
 // T14: no pipe and no task at all, and the child's output is the null device.
 #[test]
 fn output_that_nobody_wants_goes_nowhere() {

@@ -10,7 +10,6 @@ use bytes::Bytes;
 /// It borrows from the [`LineSplitter`](super::LineSplitter) that found it; [`into_owned`](Self::into_owned) and
 /// [`into_shared`](Self::into_shared) make it last.
 #[derive(Clone, Debug)]
-#[must_use]
 pub struct Line<'a> {
     pub(super) text: Text<'a>,
     pub(super) marks: Marks,

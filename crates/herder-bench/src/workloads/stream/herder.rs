@@ -1,0 +1,155 @@
+//! Herder: pulled from the pipe, and through shared streams.
+
+use std::hint::black_box;
+use std::io;
+use std::ops::ControlFlow;
+
+use ::herder::output::{Event, LineOptions, ShareOptions, SharedOutput, Visitor};
+use ::herder::{Child, Command, Stdio};
+use bytes::Bytes;
+use tokio::io::AsyncReadExt;
+
+use super::{BLOCK, FAN, Job, Reader, Use};
+use crate::contenders::{on_runtime, runtime};
+
+pub(super) fn readers(what: Use) -> Vec<Reader> {
+    match what {
+        Use::Bytes => vec![
+            ("herder-ct", |job| run(false, job, pull)),
+            ("herder-mt", |job| run(true, job, pull)),
+            ("herder-ct-subscriber", |job| run(false, job, subscribe)),
+            ("herder-mt-subscriber", |job| run(true, job, subscribe)),
+            ("herder-ct-consumer", |job| run(false, job, consume)),
+            ("herder-mt-consumer", |job| run(true, job, consume)),
+        ],
+        Use::Lines => vec![
+            ("herder-ct", |job| run(false, job, inspect_lines)),
+            ("herder-mt", |job| run(true, job, inspect_lines)),
+            ("herder-ct-next", |job| run(false, job, next_line)),
+            ("herder-mt-next", |job| run(true, job, next_line)),
+        ],
+        Use::Fan => {
+            vec![("herder-ct", |job| run(false, job, fan)), ("herder-mt", |job| run(true, job, fan))]
+        }
+    }
+}
+
+fn run<F: Future<Output = io::Result<()>> + Send + 'static>(
+    multi: bool,
+    job: &Job,
+    work: fn(Job) -> F,
+) -> io::Result<()> {
+    on_runtime(&runtime(multi)?, work(job.clone()))
+}
+
+fn start(job: &Job) -> io::Result<Child> {
+    Ok(Command::new(&job.program).args(job.arguments()).stdout(Stdio::piped()).spawn()?)
+}
+
+fn share(child: &mut Child) -> io::Result<SharedOutput> {
+    let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    Ok(stdout.share_with(&ShareOptions::new().replay(0)))
+}
+
+async fn pull(job: Job) -> io::Result<()> {
+    let mut child = start(&job)?;
+    let mut stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let (mut buffer, mut total) = (vec![0; BLOCK], 0);
+    loop {
+        match stdout.read(&mut buffer).await? {
+            0 => break,
+            count => total += count as u64,
+        }
+    }
+    child.wait().await?;
+    job.expect_bytes(total)
+}
+
+async fn subscribe(job: Job) -> io::Result<()> {
+    let mut child = start(&job)?;
+    let mut subscriber = share(&mut child)?.subscribe();
+    let mut total = 0;
+    while let Some(event) = subscriber.next().await {
+        if let Event::Chunk(chunk) = event {
+            total += chunk.len() as u64;
+        }
+    }
+    child.wait().await?;
+    job.expect_bytes(total)
+}
+
+struct Count(u64);
+
+impl Visitor for Count {
+    type Output = u64;
+
+    fn chunk(&mut self, chunk: Bytes) -> ControlFlow<()> {
+        self.0 += chunk.len() as u64;
+        ControlFlow::Continue(())
+    }
+
+    fn finish(self) -> u64 {
+        self.0
+    }
+}
+
+async fn consume(job: Job) -> io::Result<()> {
+    let mut child = start(&job)?;
+    let count = share(&mut child)?.subscribe().visit(Count(0));
+    let total = count.wait().await?.value;
+    child.wait().await?;
+    job.expect_bytes(total)
+}
+
+async fn fan(job: Job) -> io::Result<()> {
+    let mut child = start(&job)?;
+    let shared = share(&mut child)?;
+    let counts: Vec<_> = (0..FAN).map(|_| shared.subscribe().visit(Count(0))).collect();
+    for count in counts {
+        job.expect_bytes(count.wait().await?.value)?;
+    }
+    child.wait().await?;
+    Ok(())
+}
+
+async fn inspect_lines(job: Job) -> io::Result<()> {
+    let mut child = start(&job)?;
+    let (sender, counted) = tokio::sync::oneshot::channel();
+    let mut count = Lines { total: 0, counted: Some(sender) };
+    let inspect = share(&mut child)?.subscribe().inspect_lines(LineOptions::new(), move |line| {
+        black_box(line.bytes());
+        // All of it, so that it is dropped with the closure.
+        let count: &mut Lines = &mut count;
+        count.total += 1;
+        ControlFlow::Continue(())
+    });
+    inspect.wait().await?;
+    child.wait().await?;
+    job.expect_lines(counted.await.map_err(io::Error::other)?)
+}
+
+/// Tells what it has counted when it is dropped.
+struct Lines {
+    total: u64,
+    counted: Option<tokio::sync::oneshot::Sender<u64>>,
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if let Some(counted) = self.counted.take() {
+            _ = counted.send(self.total);
+        }
+    }
+}
+
+async fn next_line(job: Job) -> io::Result<()> {
+    let mut child = start(&job)?;
+    let mut lines = share(&mut child)?.subscribe().lines(LineOptions::new());
+    let mut total = 0;
+    while let Some(line) = lines.next().await {
+        black_box(line.bytes());
+        total += 1;
+    }
+    child.wait().await?;
+    job.expect_lines(total)
+}
