@@ -25,7 +25,7 @@ pub enum WhenFull {
 
 /// Where in the stream a subscriber starts.
 ///
-/// What it asks for and is no longer kept ([`Options::replay`](super::Options::replay)) comes as a
+/// What it asks for and is no longer kept ([`ShareOptions::replay`](super::ShareOptions::replay)) comes as a
 /// [gap](super::Event::Gap) before anything else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
