@@ -10,6 +10,10 @@ use herder::{Signal, Termination};
 
 use crate::{duration, help, size};
 
+mod output;
+
+pub(crate) use output::OutputArgs;
+
 #[derive(Debug, Parser)]
 #[command(name = "herder", version, about = help::ABOUT, after_help = help::MAIN, propagate_version = true)]
 pub(crate) struct Cli {
@@ -39,8 +43,8 @@ pub(crate) enum Job {
 /// Run one command with limits, a stop ladder and a report: a better timeout(1)
 ///
 /// Runs PROGRAM with ARGS and ends as it ends. The program has our standard streams themselves, the terminal
-/// included, unless an option has to see the output (--idle, --head, --tail, --spill): then it is passed on live,
-/// byte for byte.
+/// included, unless an option has to see the output (--idle, and most of those under Output): then it is passed on
+/// live, byte for byte.
 ///
 /// Durations are a number and us, ms, s, m, h or d; a number alone is seconds, as with timeout(1). Sizes are bytes,
 /// or a number and K, M or G. Options of herder stand before the program; everything behind it belongs to it.
@@ -280,34 +284,6 @@ pub(crate) struct SurroundingArgs {
     pub(crate) name: Option<String>,
 }
 
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub(crate) struct OutputArgs {
-    /// Show the first bytes of each output stream, live
-    ///
-    /// What neither --head nor --tail shows is counted, and a line says how much it was. For each stream on its own.
-    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
-    pub(crate) head: Option<usize>,
-
-    /// Show the last bytes of each output stream, when the program has ended
-    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
-    pub(crate) tail: Option<usize>,
-
-    /// Also write the whole output to PATH.stdout and PATH.stderr, which must not exist yet
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
-    pub(crate) spill: Option<PathBuf>,
-
-    /// Write a report, one JSON object, when all is over
-    ///
-    /// To a file, to standard output (-), or to an open descriptor (fd:3), which the program does not get then.
-    #[arg(long, value_name = "FILE|-|fd:N", value_hint = ValueHint::FilePath)]
-    pub(crate) json: Option<OsString>,
-
-    /// Say nothing about limits and signals; errors are still told
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,6 +339,11 @@ mod tests {
             "--cpu NaN true",
             "--pids 0 true",
             "--scope keeper true",
+            "--rotate 10M,3 true",
+            "--tee x --rotate 10M true",
+            "--tee x --rotate 0,3 true",
+            "--prefix --head 1K true",
+            "--timestamps --tail 1K true",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

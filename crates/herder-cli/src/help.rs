@@ -90,6 +90,16 @@ Examples:
   and out.stderr:
     herder run --idle 5m --spill out ./deploy
 
+  Like tee(1), with time and name before each line, and never more than three
+  files of 10 MB:
+    herder run --tee web.log --rotate 10M,3 --prefix --timestamps ./web
+
+  Both streams as one, in the exact order, without tokens in it:
+    herder run --merge --redact 'token=\\S+' ./deploy > deploy.log
+
+  A failure unless it says that it is ready:
+    herder run --ready-line '^listening on' --json run.json ./web
+
   Only the first 4 KiB and the last 64 KiB of a long output:
     herder run --head 4K --tail 64K cargo build -v
 
@@ -111,7 +121,8 @@ Exit codes:
   the program's own   it ended by itself
   124                 a limit ended it (but see --preserve-status)
   125                 herder itself failed: wrong usage, or a setting, a
-                      scope or a file that could not be had; or --leak fail
+                      scope or a file that could not be had; --leak fail;
+                      or a success before a line matched --ready-line
   126                 the program was found and can't be executed
   127                 the program was not found
   128+n               signal n ended it: 130 is Ctrl-C, 137 a kill, 143 a
@@ -158,8 +169,12 @@ Report (--json):
   started, elapsed_ms   when (RFC 3339), and how long it ran
   drained_ms            from its exit to the end of its output
   usage                 user_ms, system_ms, max_rss_bytes, and more
-  stdout, stderr        bytes, dropped, spill, error, end (eof, still_held,
-                        not_taken, failed); null if not passed on
+  stdout, stderr        bytes, dropped, spill, redactions, error, end (eof,
+                        still_held, not_taken, failed); null if not passed
+                        on; bytes are those after redaction
+  tee                   path, written, rotations, error; null without --tee
+  ready                 of the line that matched --ready-line: after_ms,
+                        stream, line; null if there was none
   attempts              how it was stopped: step, after_ms, error
   scope                 strength (cgroup, group, child), and refusals:
                         strength and reason of each that can't be had

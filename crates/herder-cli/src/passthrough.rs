@@ -81,7 +81,11 @@ impl<'a, W: AsyncWrite + Unpin> Passthrough<'a, W> {
     }
 
     /// What holds for every operation: to end when nobody reads and nobody waits any more.
-    fn guard<T>(&mut self, context: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    pub(crate) fn guard<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        done: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         self.stall.note(self.stream, done.is_pending());
         if done.is_ready() {
             return done;

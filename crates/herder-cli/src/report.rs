@@ -6,14 +6,16 @@ use std::time::{Duration, SystemTime};
 
 use herder::contain::{Limit, LimitResult, Refusal, Strength};
 use herder::error::{SpawnError, SpawnErrorKind};
-use herder::output::{OutputEnd, StreamReport};
+use herder::output::{FileReport, OutputEnd, StreamReport};
 use herder::report::Usage;
 use herder::terminate::Step;
 use herder::{Cause, Report, RunError, Signal};
 use serde::Serialize;
 
 use crate::exit_code::Exit;
+use crate::ready::Seen;
 use crate::scope::{self, Left};
+use crate::tee::Written;
 
 const VERSION: u32 = 1;
 
@@ -36,6 +38,8 @@ pub(crate) struct Json {
     usage: Option<JsonUsage>,
     stdout: Option<Stream>,
     stderr: Option<Stream>,
+    tee: Option<OutputFile>,
+    ready: Option<JsonReady>,
     attempts: Vec<Attempt>,
     scope: Option<Scope>,
     survivors: Vec<Survivor>,
@@ -92,14 +96,24 @@ struct Stream {
     dropped: u64,
     end: &'static str,
     error: Option<String>,
-    spill: Option<SpillFile>,
+    spill: Option<OutputFile>,
+    redactions: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct SpillFile {
+struct OutputFile {
     path: String,
     written: u64,
+    rotations: u64,
     error: Option<String>,
+}
+
+/// The line that said that the program is ready.
+#[derive(Debug, Serialize)]
+struct JsonReady {
+    after_ms: f64,
+    stream: &'static str,
+    line: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -122,6 +136,15 @@ pub(crate) struct Subject {
     /// As typed.
     pub(crate) program: String,
     pub(crate) started: SystemTime,
+}
+
+/// What is known of the way that the output took.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    /// Bytes of each stream that were not shown.
+    pub(crate) omitted: [u64; 2],
+    pub(crate) tee: Option<Written>,
+    pub(crate) ready: Option<Seen>,
 }
 
 /// What a run tells about its scope that its report does not.
@@ -177,6 +200,8 @@ impl Json {
             usage: None,
             stdout: None,
             stderr: None,
+            tee: None,
+            ready: None,
             attempts: Vec::new(),
             scope: None,
             survivors: Vec::new(),
@@ -186,14 +211,8 @@ impl Json {
         }
     }
 
-    /// After a run; `omitted` is how many bytes of each stream were not shown.
-    pub(crate) fn of_run(
-        subject: Subject,
-        report: &Report,
-        omitted: [u64; 2],
-        held: Held,
-        exit: Exit,
-    ) -> Self {
+    /// After a run.
+    pub(crate) fn of_run(subject: Subject, report: &Report, flow: &Flow, held: Held, exit: Exit) -> Self {
         let status = report.status;
         Self {
             pid: Some(report.id()),
@@ -205,8 +224,10 @@ impl Json {
             elapsed_ms: millis(report.elapsed()),
             drained_ms: millis(report.drained()),
             usage: report.usage().map(usage),
-            stdout: stream(report.stdout_report(), omitted[0]),
-            stderr: stream(report.stderr_report(), omitted[1]),
+            stdout: stream(report.stdout_report(), flow.omitted[0]),
+            stderr: stream(report.stderr_report(), flow.omitted[1]),
+            tee: flow.tee.as_ref().map(|tee| OutputFile { error: tee.error.clone(), ..file(&tee.report) }),
+            ready: flow.ready.as_ref().map(ready),
             attempts: report.attempts().iter().map(attempt).collect(),
             scope: Some(Scope::new(report.strength(), &held.refusals)),
             survivors: held.left.into_iter().map(survivor).collect(),
@@ -266,12 +287,21 @@ fn stream(report: &StreamReport, dropped: u64) -> Option<Stream> {
         OutputEnd::Failed { message, .. } => ("failed", Some(message.clone())),
         _ => ("other", None),
     };
-    let spill = report.spill().map(|spill| SpillFile {
-        path: spill.path().to_string_lossy().into_owned(),
-        written: spill.written(),
-        error: spill.error_message().map(str::to_owned),
-    });
-    Some(Stream { bytes: report.total(), dropped, end, error, spill })
+    let (spill, redactions) = (report.spill().map(file), report.redactions());
+    Some(Stream { bytes: report.total(), dropped, end, error, spill, redactions })
+}
+
+fn file(report: &FileReport) -> OutputFile {
+    OutputFile {
+        path: report.path().to_string_lossy().into_owned(),
+        written: report.written(),
+        rotations: report.rotations(),
+        error: report.error_message().map(str::to_owned),
+    }
+}
+
+fn ready(seen: &Seen) -> JsonReady {
+    JsonReady { after_ms: millis(seen.after), stream: seen.stream, line: seen.line.clone() }
 }
 
 fn attempt(attempt: &herder::terminate::Attempt) -> Attempt {

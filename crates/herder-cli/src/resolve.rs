@@ -8,18 +8,20 @@ use std::time::{Duration, SystemTime};
 
 use herder::contain::Limit;
 use herder::os::unix::CommandExt;
-use herder::{Capture, Command, Signal, Stdio, Termination};
-use rustix::fs::{Access, access};
+use herder::{Command, Signal, Stdio, Termination};
 
 use crate::accounts;
-use crate::args::{LimitArgs, OutputArgs, RunArgs, ScopeKind, ShareArgs, SurroundingArgs};
+use crate::args::{LimitArgs, RunArgs, ScopeKind, ShareArgs, SurroundingArgs};
 use crate::fds;
 use crate::message::Voice;
-use crate::passthrough::Window;
 use crate::report::Subject;
 use crate::scope::Wanted;
 use crate::sink::Sink;
 use crate::terminal;
+
+mod output;
+
+pub(crate) use output::{Output, Through};
 
 /// All there is to know before the program is started.
 #[derive(Debug)]
@@ -37,15 +39,6 @@ pub(crate) struct Plan {
     pub(crate) sink: Option<Sink>,
     pub(crate) preserve_status: bool,
     pub(crate) voice: Voice,
-}
-
-/// Who writes to our output streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Output {
-    /// The program itself.
-    Inherited,
-    /// We do, as much as the window shows, or all of it.
-    Through(Option<Window>),
 }
 
 /// How the program is stopped.
@@ -133,7 +126,7 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Plan, String> {
         started: SystemTime::now(),
     };
     Ok(Plan {
-        output: output_of(&mut command, &output, idle)?,
+        output: output::output(&mut command, &output, idle)?,
         command,
         subject,
         stop,
@@ -246,44 +239,6 @@ fn pass_descriptors(command: &mut Command, sink: Option<&Sink>) {
     }
 }
 
-fn output_of(command: &mut Command, args: &OutputArgs, idle: Option<Duration>) -> Result<Output, String> {
-    let window = (args.head.is_some() || args.tail.is_some())
-        .then(|| Window { head: args.head.unwrap_or(0) as u64, tail: args.tail.unwrap_or(0) });
-    if window.is_none() && args.spill.is_none() && idle.is_none() {
-        return Ok(Output::Inherited);
-    }
-    let mut capture = Capture::tail(window.map_or(0, |window| window.tail));
-    if let Some(path) = &args.spill {
-        check_spill(path)?;
-        capture = capture.spill_to(path);
-    }
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).capture(capture);
-    Ok(Output::Through(window))
-}
-
-/// The files are made when the program has been started; what can be known before is told before.
-fn check_spill(path: &Path) -> Result<(), String> {
-    let folder =
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    if !folder.is_dir() {
-        return Err(format!("--spill: there is no directory {}", folder.display()));
-    }
-    access(folder, Access::WRITE_OK | Access::EXEC_OK)
-        .map_err(|error| format!("--spill: can't make files in {}: {error}", folder.display()))?;
-    for stream in ["stdout", "stderr"] {
-        let mut file = path.as_os_str().to_owned();
-        file.push(".");
-        file.push(stream);
-        if Path::new(&file).symlink_metadata().is_ok() {
-            return Err(format!(
-                "--spill: {} is there already; remove it, or name another",
-                Path::new(&file).display()
-            ));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,20 +276,8 @@ mod tests {
     fn zero_is_no_limit() {
         assert_eq!(stop(&["-k", "0"]).policy(), &Termination::new().signal(Signal::TERM, Duration::MAX));
         let plan = resolve(args(&["-t", "0", "--idle", "0", "--stdin", "null", "true"])).unwrap();
-        assert_eq!((plan.timeout, plan.idle, plan.output), (None, None, Output::Inherited));
-    }
-
-    #[test]
-    fn output_goes_through_us_only_where_it_has_to() {
-        let output =
-            |line: &[&str]| resolve(args(&[line, &["--stdin", "null", "true"]].concat())).unwrap().output;
-        assert_eq!(output(&["-t", "1"]), Output::Inherited);
-        assert_eq!(output(&["--idle", "1"]), Output::Through(None));
-        assert_eq!(output(&["--head", "1K"]), Output::Through(Some(Window { head: 1024, tail: 0 })));
-        assert_eq!(output(&["--tail", "7"]), Output::Through(Some(Window { head: 0, tail: 7 })));
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
-        assert_eq!(output(&["--spill", path.to_str().unwrap()]), Output::Through(None));
+        assert_eq!((plan.timeout, plan.idle), (None, None));
+        assert!(matches!(plan.output, Output::Inherited));
     }
 
     #[test]
@@ -346,10 +289,6 @@ mod tests {
         assert!(wrong(&["--stdin", "/no/such"]).contains("/no/such"));
         assert!(wrong(&["--uid", "no such"]).contains("no such"));
         assert!(wrong(&["--json", "/no/such/file"]).contains("/no/such/file"));
-        assert!(wrong(&["--spill", "/no/such/out"]).contains("/no/such"));
-        let folder = tempfile::tempdir().unwrap();
-        File::create(folder.path().join("out.stderr")).unwrap();
-        assert!(wrong(&["--spill", folder.path().join("out").to_str().unwrap()]).contains("out.stderr"));
         assert!(resolve(args(&["--", ""])).is_err());
     }
 }

@@ -5,18 +5,23 @@ use std::time::Instant;
 use herder::error::SpawnError;
 use herder::output::{OutputEnd, StreamReport};
 use herder::{Cause, Child, Report, RunError};
+use tokio::io::AsyncWrite;
 
 use crate::args::{LeakKind, RunArgs};
+use crate::decorate::Decorator;
 use crate::duration;
 use crate::exit_code::Exit;
 use crate::leftovers;
-use crate::message::say;
+use crate::message::{Voice, say};
 use crate::passthrough::Passthrough;
-use crate::report::{Held, Json};
-use crate::resolve::{Output, Plan, resolve};
+use crate::ready::Ready;
+use crate::relay::Relay;
+use crate::report::{Flow, Held, Json};
+use crate::resolve::{Output, Plan, Through, resolve};
 use crate::scope;
 use crate::signals::{Charge, Signals};
-use crate::stall::Stall;
+use crate::stall::{Stall, Stream};
+use crate::tee::{Tee, Written};
 use crate::terminal;
 
 /// Runs it, and gives how `herder` ends.
@@ -83,10 +88,16 @@ async fn see_through(mut plan: Plan) -> Exit {
         adopts: plan.scope.adopts(),
         voice: plan.voice,
     };
+    let relay = Relaying {
+        output: std::mem::replace(&mut plan.output, Output::Inherited),
+        name: &plan.subject.name,
+        voice: plan.voice,
+        begin,
+    };
     let deadline = plan.timeout.and_then(|timeout| begin.checked_add(timeout));
     let result = tokio::select! {
         biased;
-        result = join(child, plan.output, &stall) => result,
+        result = join(child, relay, &stall) => result,
         never = signals.attend(charge) => match never {},
         never = stall.watch(&handle, deadline) => match never {},
     };
@@ -99,7 +110,7 @@ async fn see_through(mut plan: Plan) -> Exit {
                 exit = exit.at_terminal();
             }
             tell(&plan, &run);
-            if !run.troubles.is_empty() {
+            if !run.troubles.is_empty() || run.awaits_in_vain() || !run.is_in_file() {
                 exit = exit.or_failure();
             }
             if plan.scope.leak == LeakKind::Fail && !left.is_empty() {
@@ -107,7 +118,7 @@ async fn see_through(mut plan: Plan) -> Exit {
             }
             let held = Held { refusals, left };
             let gone = run.troubles.iter().any(|trouble| trouble.stream == "stdout" && stall.has_given_up());
-            let write = |subject| Json::of_run(subject, &run.report, run.omitted, held, exit);
+            let write = |subject| Json::of_run(subject, &run.report, &run.flow, held, exit);
             report(plan, exit, gone, write)
         }
         Err(error) => match error.as_spawn_error() {
@@ -125,9 +136,22 @@ async fn see_through(mut plan: Plan) -> Exit {
 /// A run that is over.
 struct Run {
     report: Report,
-    /// Bytes of each stream that were not shown.
-    omitted: [u64; 2],
+    flow: Flow,
     troubles: Vec<Trouble>,
+    /// Whether a line was to say that it is ready.
+    awaits: bool,
+}
+
+impl Run {
+    /// Whether it ended before it was ready.
+    fn awaits_in_vain(&self) -> bool {
+        self.awaits && self.flow.ready.is_none()
+    }
+
+    /// Whether the file has everything that it should have.
+    fn is_in_file(&self) -> bool {
+        self.flow.tee.as_ref().is_none_or(|file| file.error.is_none())
+    }
 }
 
 /// Output that did not get to where it should.
@@ -136,36 +160,68 @@ struct Trouble {
     message: String,
 }
 
+/// What is to be known to pass the output on.
+struct Relaying<'a> {
+    output: Output,
+    name: &'a str,
+    voice: Voice,
+    begin: Instant,
+}
+
 /// Waits for the program and passes on what it writes.
-async fn join(child: Child, output: Output, stall: &Stall) -> Result<Run, RunError> {
-    let Output::Through(window) = output else {
+async fn join(child: Child, relaying: Relaying<'_>, stall: &Stall) -> Result<Run, RunError> {
+    let Relaying { output, name, voice, begin } = relaying;
+    let Output::Through(through) = output else {
         let report = child.wait_with_output().await?;
-        return Ok(Run { report, omitted: [0; 2], troubles: Vec::new() });
+        return Ok(Run { report, flow: Flow::default(), troubles: Vec::new(), awaits: false });
     };
-    let mut out = Passthrough::stdout(window, stall);
-    let mut err = Passthrough::stderr(window, stall);
+    let Through { window, style, merged, tee, ready } = through;
+    let tee = tee.map(Tee::new);
+    let ready = ready.map(|line| Ready::new(line, name, voice, begin));
+    let alone = merged || !style.is_plain();
+    let parts = |stream: Stream| {
+        let decorator =
+            (!style.is_plain()).then(|| Decorator::new(style, name, (!merged).then_some(stream.name())));
+        let tee = tee.as_ref().map(|tee| tee.part(stream, alone));
+        (decorator, tee, ready.as_ref().map(|ready| ready.watch(stream.name())))
+    };
+    let (decorator, part, watch) = parts(Stream::Stdout);
+    let mut out = Relay::new(Passthrough::stdout(window, stall), decorator, part, watch);
+    let (decorator, part, watch) = parts(Stream::Stderr);
+    let mut err = Relay::new(Passthrough::stderr(window, stall), decorator, part, watch);
     let report = child.wait_with_tee(Some(&mut out), Some(&mut err)).await?;
-    let (out_report, err_report) = (report.stdout_report(), report.stderr_report());
-    let omitted = [
-        out.omitted(out_report.total(), report.stdout.len()),
-        err.omitted(err_report.total(), report.stderr.len()),
-    ];
     let mut troubles = Vec::new();
-    let failed = [trouble(out_report), trouble(err_report)];
-    if failed[0].is_none()
-        && let Err(error) = out.finish(out_report.total(), &report.stdout).await
-    {
-        add(&mut troubles, "stdout", &error);
+    let omitted = [
+        finish(&mut out, report.stdout_report(), &report.stdout, &mut troubles, "stdout").await,
+        finish(&mut err, report.stderr_report(), &report.stderr, &mut troubles, "stderr").await,
+    ];
+    let tee = match &tee {
+        Some(tee) => Some(tee.finish().await),
+        None => None,
+    };
+    let flow = Flow { omitted, tee, ready: ready.as_ref().and_then(Ready::seen).cloned() };
+    Ok(Run { report, flow, troubles, awaits: ready.is_some() })
+}
+
+/// Shows what is left of a stream, and says how much of it was not shown.
+async fn finish<W: AsyncWrite + Unpin>(
+    relay: &mut Relay<'_, W>,
+    report: &StreamReport,
+    kept: &[u8],
+    troubles: &mut Vec<Trouble>,
+    stream: &'static str,
+) -> u64 {
+    relay.end();
+    let omitted = relay.omitted(report.total(), kept.len());
+    match trouble(report) {
+        Some(message) => troubles.extend(message.map(|message| Trouble { stream, message })),
+        None => {
+            if let Err(error) = relay.finish(report.total(), kept).await {
+                add(troubles, stream, &error);
+            }
+        }
     }
-    if failed[1].is_none()
-        && let Err(error) = err.finish(err_report.total(), &report.stderr).await
-    {
-        add(&mut troubles, "stderr", &error);
-    }
-    for (stream, failed) in ["stdout", "stderr"].into_iter().zip(failed) {
-        troubles.extend(failed.flatten().map(|message| Trouble { stream, message }));
-    }
-    Ok(Run { report, omitted, troubles })
+    omitted
 }
 
 /// Whether a stream failed, and what to say about it: nothing about a reader that has seen enough.
@@ -202,6 +258,12 @@ fn tell(plan: &Plan, run: &Run) {
             ));
         }
     }
+    if let Some(tee) = &run.flow.tee {
+        tell_of_file(tee);
+    }
+    if run.awaits_in_vain() {
+        say(&format!("{name} ended before it was ready"));
+    }
     if let Some(error) = report.stdin_error() {
         say(&format!("the input of {name} ended early: {error}"));
     }
@@ -212,6 +274,17 @@ fn tell(plan: &Plan, run: &Run) {
     };
     if let Some(limit) = limit {
         plan.voice.inform(&format!("{name} {limit}; stopped it ({})", steps(report)));
+    }
+}
+
+/// Says what did not go well with the file of the output.
+fn tell_of_file(Written { report, error }: &Written) {
+    let path = report.path().display();
+    if let Some(error) = error {
+        say(&format!("{path} is not complete: {error} after {} bytes", report.written()));
+    }
+    if let Some(error) = report.rotation_error_message() {
+        say(&format!("{path} could not be rotated and has grown on: {error}"));
     }
 }
 

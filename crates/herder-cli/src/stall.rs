@@ -23,6 +23,15 @@ pub(crate) enum Stream {
     Stderr = 1,
 }
 
+impl Stream {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
 /// The writes of one run that wait for a reader.
 #[derive(Debug)]
 pub(crate) struct Stall {

@@ -34,6 +34,8 @@ const FIELDS: &[&str] = &[
     "usage",
     "stdout",
     "stderr",
+    "tee",
+    "ready",
     "attempts",
     "scope",
     "survivors",

@@ -5,6 +5,7 @@
 
 mod doctor;
 mod exit_codes;
+mod flow;
 mod help;
 mod init;
 mod json;

@@ -99,6 +99,15 @@ impl Lines {
         while self.next().await != marker {}
     }
 
+    /// Reads until this is there, in a line that need not be complete. It is read again by what follows.
+    pub(crate) async fn until_text(&mut self, text: &str) {
+        while !String::from_utf8_lossy(&self.buffer).contains(text) {
+            let read = self.stdout.read_buf(&mut self.buffer);
+            let count = tokio::time::timeout(LONG, read).await.expect("a text").unwrap();
+            assert!(count > 0, "the output ended with {:?}", String::from_utf8_lossy(&self.buffer));
+        }
+    }
+
     async fn rest(&mut self) -> String {
         self.stdout.read_to_end(&mut self.buffer).await.unwrap();
         String::from_utf8(std::mem::take(&mut self.buffer)).unwrap()
