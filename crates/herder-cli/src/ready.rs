@@ -72,7 +72,12 @@ impl Watch<'_> {
                 let after = begin.elapsed();
                 let found = Seen { after, stream: self.stream, line: line.into_owned() };
                 if seen.set(found).is_ok() {
-                    voice.inform(&format!("{name} is ready after {}", duration::show(after)));
+                    voice.inform(&format!(
+                        "{name} is ready after {}",
+                        duration::show(Duration::from_millis(
+                            after.as_millis().try_into().unwrap_or(u64::MAX)
+                        ))
+                    ));
                 }
             }
         }

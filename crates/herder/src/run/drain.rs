@@ -129,7 +129,8 @@ pub(super) struct Drain<'a> {
     /// The stream that a task reads, instead of us.
     shared: Option<SharedOutput>,
     piped: bool,
-    redactor: Redactor,
+    /// If there is anything to replace.
+    redactor: Option<Box<Redactor>>,
     collector: Collector,
     spill: Option<Spill>,
     tee: Option<Tee<'a>>,
@@ -146,7 +147,8 @@ impl<'a> Drain<'a> {
     ) -> Self {
         let piped = source.is_some() || shared.is_some();
         let collector = Collector::new(&settings.capture);
-        let redactor = Redactor::new(settings.redact.clone());
+        let redact = Some(&settings.redact).filter(|redact| !redact.is_empty());
+        let redactor = redact.map(|redact| Box::new(Redactor::new(redact.clone())));
         Self { source, shared, piped, redactor, collector, spill, tee, end: OutputEnd::StillHeld }
     }
 
@@ -168,37 +170,35 @@ impl<'a> Drain<'a> {
             if buffer.is_empty() {
                 buffer.resize(CHUNK, 0);
             }
-            match std::future::poll_fn(|context| source.poll_read(context, &mut buffer)).await {
-                Ok(0) => {
-                    let rest = self.redactor.end();
-                    let end = match self.deliver(&rest, activity).await {
-                        Ok(()) => OutputEnd::Eof,
-                        Err(error) => OutputEnd::failed(&error),
-                    };
-                    return self.close(end);
-                }
-                Ok(count) => {
-                    activity.read(count);
-                    let delivered = if self.redactor.is_needed() {
-                        let chunk = self.redactor.push(Bytes::copy_from_slice(&buffer[..count]));
-                        self.deliver(&chunk, activity).await
-                    } else {
-                        self.deliver(&buffer[..count], activity).await
-                    };
-                    if let Err(error) = delivered {
-                        return self.close(OutputEnd::failed(&error));
-                    }
-                    chunks += 1;
-                    if chunks == YIELD_AFTER {
-                        // A writer that is faster than we are must not keep the timers from being looked at.
-                        tokio::task::yield_now().await;
-                        chunks = 0;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            let count = match std::future::poll_fn(|context| source.poll_read(context, &mut buffer)).await {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return self.close(OutputEnd::failed(&error)),
+            };
+            if count > 0 {
+                activity.read(count);
+            }
+            let redacted = self.redact(&buffer[..count]);
+            let chunk = redacted.as_deref().unwrap_or(&buffer[..count]);
+            if let Err(error) = self.deliver(chunk, activity).await {
+                return self.close(OutputEnd::failed(&error));
+            }
+            if count == 0 {
+                return self.close(OutputEnd::Eof);
+            }
+            chunks += 1;
+            if chunks == YIELD_AFTER {
+                // A writer that is faster than we are must not keep the timers from being looked at.
+                tokio::task::yield_now().await;
+                chunks = 0;
             }
         }
+    }
+
+    /// What is passed on in place of the next bytes, if anything may be replaced; none are the end.
+    fn redact(&mut self, bytes: &[u8]) -> Option<Bytes> {
+        let redactor = self.redactor.as_mut()?;
+        Some(if bytes.is_empty() { redactor.end() } else { redactor.push(Bytes::copy_from_slice(bytes)) })
     }
 
     async fn deliver(&mut self, chunk: &[u8], activity: &Activity) -> io::Result<()> {
@@ -228,16 +228,14 @@ impl<'a> Drain<'a> {
 
     /// Delivers what is held back of a stream that was given up, if there is anybody who takes it.
     async fn deliver_rest(&mut self, patience: Duration) {
-        let rest = self.redactor.end();
-        if rest.is_empty() {
-            return;
-        }
+        let Some(rest) = self.redact(&[]).filter(|rest| !rest.is_empty()) else { return };
         if self.end != OutputEnd::StillHeld {
             self.tee = None;
         }
         let end = self.end.clone();
         // The end is not about these few bytes.
-        drop(tokio::time::timeout(patience, self.deliver(&rest, &Activity::default())).await);
+        let activity = Activity::default();
+        drop(tokio::time::timeout(patience, Box::pin(self.deliver(&rest, &activity))).await);
         self.end = end;
     }
 
@@ -263,6 +261,6 @@ impl<'a> Drain<'a> {
         }
         let (bytes, captured) = self.collector.finish();
         let report = StreamReport::new(captured, self.end, spill);
-        (bytes, report.with_redactions(self.redactor.stretches()))
+        (bytes, report.with_redactions(self.redactor.map_or(0, |redactor| redactor.stretches())))
     }
 }

@@ -1,6 +1,7 @@
 //! Redaction: what must never be shown is replaced before anything else sees it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use memchr::memmem::Finder;
 
@@ -45,9 +46,16 @@ pub use redactor::Redactor;
 /// ```
 ///
 /// [`max_line`]: Self::max_line
-#[derive(Clone)]
+#[derive(Clone, Default)]
 #[must_use]
 pub struct Redact {
+    /// None as long as nothing was said, which is nearly always so. Shared, as each command and each child has one.
+    rules: Option<Arc<Rules>>,
+}
+
+/// What was said.
+#[derive(Clone)]
+struct Rules {
     literals: Vec<Finder<'static>>,
     #[cfg(feature = "redact")]
     patterns: Vec<pattern::Pattern>,
@@ -60,21 +68,19 @@ impl Redact {
     pub const DEFAULT_MARKER: &str = "[redacted]";
 
     /// Nothing is replaced yet.
-    pub fn new() -> Self {
-        Self {
-            literals: Vec::new(),
-            #[cfg(feature = "redact")]
-            patterns: Vec::new(),
-            marker: Self::DEFAULT_MARKER.to_owned(),
-            max_line: LineOptions::DEFAULT_MAX_LEN,
-        }
+    pub const fn new() -> Self {
+        Self { rules: None }
+    }
+
+    fn rules(&mut self) -> &mut Rules {
+        Arc::make_mut(self.rules.get_or_insert_default())
     }
 
     /// Replaces these very bytes. An empty literal, from a variable that is not set say, replaces nothing.
     pub fn literal(mut self, secret: impl AsRef<[u8]>) -> Self {
         let secret = secret.as_ref();
         if !secret.is_empty() {
-            self.literals.push(Finder::new(secret).into_owned());
+            self.rules().literals.push(Finder::new(secret).into_owned());
         }
         self
     }
@@ -89,13 +95,13 @@ impl Redact {
     /// The pattern is not valid, or too large when compiled. The error does not show the pattern.
     #[cfg(feature = "redact")]
     pub fn pattern(mut self, pattern: &str) -> Result<Self, PatternError> {
-        self.patterns.push(pattern::Pattern::new(pattern)?);
+        self.rules().patterns.push(pattern::Pattern::new(pattern)?);
         Ok(self)
     }
 
     /// Puts this in place of each stretch; it may be empty.
     pub fn marker(mut self, marker: impl Into<String>) -> Self {
-        self.marker = marker.into();
+        self.rules().marker = marker.into();
         self
     }
 
@@ -103,16 +109,18 @@ impl Redact {
     ///
     /// Without a pattern it does not matter.
     pub fn max_line(mut self, bytes: usize) -> Self {
-        self.max_line = bytes;
+        self.rules().max_line = bytes;
         self
     }
 
     /// Whether nothing is replaced.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.literals.is_empty() && !self.is_line_wise()
+        self.rules.as_ref().is_none_or(|rules| rules.literals.is_empty() && !rules.is_line_wise())
     }
+}
 
+impl Rules {
     #[cfg(feature = "redact")]
     fn is_line_wise(&self) -> bool {
         !self.patterns.is_empty()
@@ -125,9 +133,15 @@ impl Redact {
     }
 }
 
-impl Default for Redact {
+impl Default for Rules {
     fn default() -> Self {
-        Self::new()
+        Self {
+            literals: Vec::new(),
+            #[cfg(feature = "redact")]
+            patterns: Vec::new(),
+            marker: Redact::DEFAULT_MARKER.to_owned(),
+            max_line: LineOptions::DEFAULT_MAX_LEN,
+        }
     }
 }
 
@@ -135,9 +149,12 @@ impl Default for Redact {
 impl fmt::Debug for Redact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Redact");
-        shown.field("literals", &self.literals.len());
-        #[cfg(feature = "redact")]
-        shown.field("patterns", &self.patterns.len());
-        shown.field("marker", &self.marker).field("max_line", &self.max_line).finish()
+        if let Some(rules) = &self.rules {
+            shown.field("literals", &rules.literals.len());
+            #[cfg(feature = "redact")]
+            shown.field("patterns", &rules.patterns.len());
+            shown.field("marker", &rules.marker).field("max_line", &rules.max_line);
+        }
+        shown.finish()
     }
 }

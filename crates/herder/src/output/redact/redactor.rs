@@ -2,18 +2,20 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr, memchr_iter};
 
-use super::Redact;
+use super::{Redact, Rules};
 
 /// Replaces in one stream what a [`Redact`] says.
 ///
 /// It stands in front of everything that keeps, shows or passes on the stream, and in front of everything that may
 /// lose a part of it. Any division of the same bytes into chunks gives the same output.
 pub struct Redactor {
-    redact: Redact,
+    /// None if nothing is replaced.
+    rules: Option<Arc<Rules>>,
     /// What may be shown only when more has come.
     held: BytesMut,
     /// What is to be replaced of it.
@@ -36,8 +38,9 @@ impl Redactor {
     /// At the beginning of a stream.
     #[must_use]
     pub fn new(redact: Redact) -> Self {
+        let rules = if redact.is_empty() { None } else { redact.rules };
         Self {
-            redact,
+            rules,
             held: BytesMut::new(),
             marks: Marks::default(),
             line: 0,
@@ -46,11 +49,6 @@ impl Redactor {
             stretches: 0,
             bytes: 0,
         }
-    }
-
-    /// Whether there is anything to look for.
-    pub(crate) fn is_needed(&self) -> bool {
-        !self.redact.is_empty()
     }
 
     /// How many stretches have been replaced in what was let go.
@@ -74,22 +72,20 @@ impl Redactor {
     /// Takes the next bytes, and lets go what is safe to be seen. What needs no change is not copied.
     pub fn push(&mut self, chunk: impl Into<Bytes>) -> Bytes {
         let mut chunk = chunk.into();
-        if !self.is_needed() || chunk.is_empty() {
-            return chunk;
-        }
+        let Some(rules) = self.rules.clone().filter(|_| !chunk.is_empty()) else { return chunk };
         if self.held.is_empty() {
-            let free = self.examine(&chunk, 0);
+            let free = self.examine(&rules, &chunk, 0);
             self.held.extend_from_slice(&chunk[free..]);
             chunk.truncate(free);
-            return self.let_go(chunk);
+            return self.let_go(&rules, chunk);
         }
         let mut held = std::mem::take(&mut self.held);
         let seen = held.len();
         held.extend_from_slice(&chunk);
-        let free = self.examine(&held, seen);
+        let free = self.examine(&rules, &held, seen);
         let free = held.split_to(free).freeze();
         self.held = held;
-        self.let_go(free)
+        self.let_go(&rules, free)
     }
 
     /// Says that this was all, and lets go the rest.
@@ -97,24 +93,25 @@ impl Redactor {
     /// What is held back as the beginning of a literal is replaced if it is half of it or more. What is pushed
     /// afterwards is a new stream.
     pub fn end(&mut self) -> Bytes {
+        let Some(rules) = self.rules.clone() else { return Bytes::new() };
         let held = std::mem::take(&mut self.held).freeze();
         if !self.too_long {
-            self.match_line(&held, self.line..held.len());
+            self.match_line(&rules, &held, self.line..held.len());
         }
         let half = |literal: &[u8], begun: usize| 2 * begun >= literal.len();
-        let begun = self.begun(&held, half);
+        let begun = begun(&rules, &held, half);
         self.marks.add(begun..held.len());
         self.line = held.len();
         self.too_long = false;
-        let rest = self.let_go(held);
+        let rest = self.let_go(&rules, held);
         self.in_stretch = false;
         rest
     }
 
     /// Marks what is to be replaced in `data`, of which the first `seen` bytes were held back, and says how much of it
     /// can be let go.
-    fn examine(&mut self, data: &[u8], seen: usize) -> usize {
-        for literal in &self.redact.literals {
+    fn examine(&mut self, rules: &Rules, data: &[u8], seen: usize) -> usize {
+        for literal in &rules.literals {
             let len = literal.needle().len();
             // One that ends in the new bytes.
             let mut from = seen.saturating_sub(len - 1);
@@ -124,23 +121,23 @@ impl Redactor {
                 from += at + 1;
             }
         }
-        let begun = self.begun(data, |_, _| true);
-        if !self.redact.is_line_wise() {
+        let begun = begun(rules, data, |_, _| true);
+        if !rules.is_line_wise() {
             return begun;
         }
         let mut looked = seen;
         while let Some(at) = memchr(b'\n', &data[looked..]) {
             let end = looked + at;
-            if self.too_long || end - self.line > self.redact.max_line {
+            if self.too_long || end - self.line > rules.max_line {
                 self.marks.add(self.line..end);
                 self.too_long = false;
             } else {
-                self.match_line(data, self.line..end);
+                self.match_line(rules, data, self.line..end);
             }
             looked = end + 1;
             self.line = looked;
         }
-        if self.too_long || data.len() - self.line > self.redact.max_line {
+        if self.too_long || data.len() - self.line > rules.max_line {
             self.marks.add(self.line..data.len());
             self.too_long = true;
             self.line = data.len();
@@ -150,36 +147,20 @@ impl Redactor {
 
     /// Marks what the patterns match in a line.
     #[cfg(feature = "redact")]
-    fn match_line(&mut self, data: &[u8], line: Range<usize>) {
+    fn match_line(&mut self, rules: &Rules, data: &[u8], line: Range<usize>) {
         let text = &data[line.clone()];
         let text = text.strip_suffix(b"\r").unwrap_or(text);
-        super::pattern::matches(&self.redact.patterns, text, |range| {
+        super::pattern::matches(&rules.patterns, text, |range| {
             self.marks.add(line.start + range.start..line.start + range.end);
         });
     }
 
     #[cfg(not(feature = "redact"))]
     #[expect(clippy::unused_self, clippy::needless_pass_by_ref_mut, reason = "the same as with the feature")]
-    fn match_line(&mut self, _: &[u8], _: Range<usize>) {}
-
-    /// Where in `data` the longest end begins that is the beginning of a literal, of those that count.
-    fn begun(&self, data: &[u8], counts: impl Fn(&[u8], usize) -> bool) -> usize {
-        let mut begun = data.len();
-        for literal in &self.redact.literals {
-            let literal = literal.needle();
-            let from = data.len().saturating_sub(literal.len() - 1);
-            let begins = |at: &usize| {
-                let end = &data[*at..];
-                literal.starts_with(end) && counts(literal, end.len())
-            };
-            let first = memchr_iter(literal[0], &data[from..]).map(|at| from + at).find(begins);
-            begun = first.map_or(begun, |at| begun.min(at));
-        }
-        begun
-    }
+    fn match_line(&mut self, _: &Rules, _: &[u8], _: Range<usize>) {}
 
     /// Makes what is shown of the next bytes, which are let go.
-    fn let_go(&mut self, free: Bytes) -> Bytes {
+    fn let_go(&mut self, rules: &Rules, free: Bytes) -> Bytes {
         self.line = self.line.saturating_sub(free.len());
         let marks = self.marks.take(free.len());
         if free.is_empty() {
@@ -195,7 +176,7 @@ impl Redactor {
         for mark in marks {
             shown.extend_from_slice(&free[at..mark.start]);
             if mark.start > 0 || !was_in_stretch {
-                shown.extend_from_slice(self.redact.marker.as_bytes());
+                shown.extend_from_slice(rules.marker.as_bytes());
                 self.stretches += 1;
             }
             self.bytes += mark.len() as u64;
@@ -204,6 +185,22 @@ impl Redactor {
         shown.extend_from_slice(&free[at..]);
         shown.into()
     }
+}
+
+/// Where in `data` the longest end begins that is the beginning of a literal, of those that count.
+fn begun(rules: &Rules, data: &[u8], counts: impl Fn(&[u8], usize) -> bool) -> usize {
+    let mut begun = data.len();
+    for literal in &rules.literals {
+        let literal = literal.needle();
+        let from = data.len().saturating_sub(literal.len() - 1);
+        let begins = |at: &usize| {
+            let end = &data[*at..];
+            literal.starts_with(end) && counts(literal, end.len())
+        };
+        let first = memchr_iter(literal[0], &data[from..]).map(|at| from + at).find(begins);
+        begun = first.map_or(begun, |at| begun.min(at));
+    }
+    begun
 }
 
 impl Marks {
@@ -238,9 +235,9 @@ impl Marks {
 /// Shows nothing of what is held back.
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { redact, held, stretches, bytes, .. } = self;
+        let Self { rules, held, stretches, bytes, .. } = self;
         let mut shown = f.debug_struct("Redactor");
-        shown.field("redact", redact).field("held", &held.len());
+        shown.field("redact", &Redact { rules: rules.clone() }).field("held", &held.len());
         shown.field("stretches", stretches).field("bytes", bytes).finish_non_exhaustive()
     }
 }
