@@ -21,6 +21,9 @@ fn types_may_go_to_any_thread_and_stay_there() {
     anywhere::<(Report, herder::Cause, herder::contain::Strength, herder::report::Usage)>();
     anywhere::<(herder::terminate::Attempt, herder::terminate::Step)>();
     anywhere::<(herder::output::StreamReport, herder::output::OutputEnd, herder::output::FileReport)>();
+    anywhere::<(herder::output::SharedOutput, herder::output::Subscriber, herder::output::Lines)>();
+    anywhere::<(herder::output::Consumer<Vec<u8>>, herder::output::ConsumeError, herder::output::ShareOptions)>(
+    );
     anywhere::<(RunError, herder::error::SpawnError, herder::error::WaitError, herder::error::SignalError)>();
 }
 
@@ -47,6 +50,28 @@ fn futures_may_be_spawned(command: &Command, mut child: Child, handle: &ChildHan
     let (command, handle) = (command.clone(), handle.clone());
     movable_for_good(async move { command.output().await });
     movable_for_good(async move { handle.terminate(&policy).await });
+}
+
+/// Never called: it only has to compile.
+#[expect(dead_code, reason = "the compiler is the test")]
+fn readers_may_be_spawned(
+    shared: herder::output::SharedOutput,
+    mut subscriber: herder::output::Subscriber,
+    mut lines: herder::output::Lines,
+    consumers: [herder::output::Consumer<()>; 3],
+) {
+    movable(subscriber.next());
+    movable(lines.next());
+    movable(lines.wait_for_line(|_| true));
+    movable(lines.wait_for_prompt(|_| true));
+    let [first, second, third] = consumers;
+    movable_for_good(first.wait());
+    movable_for_good(second.cancel(std::time::Duration::MAX));
+    movable_for_good(third.abort());
+    movable_for_good(async move { shared.ended().await });
+    movable_for_good(
+        async move { herder::output::merge(subscriber.lines(<_>::default()), lines).next().await },
+    );
 }
 
 #[test]

@@ -374,7 +374,7 @@ fn an_error_ends_the_stream_for_all_and_for_those_who_come_later() {
                     buffer.put_slice(bytes);
                     Poll::Ready(Ok(()))
                 }
-                None => Poll::Ready(Err(std::io::Error::new(std::io::ErrorKind::Other, "the disk is gone"))),
+                None => Poll::Ready(Err(std::io::Error::other("the disk is gone"))),
             }
         }
     }
