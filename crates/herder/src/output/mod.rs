@@ -2,6 +2,16 @@
 //!
 //! [`Capture`] is the policy, a plain value. [`StreamReport`] tells what became of one stream: every byte that was
 //! read is either kept or counted as dropped.
+//!
+//! That is all for a run that is looked at when it is over. To look at output as it comes there are three ways:
+//!
+//! - One reader: [`ChildStdout`](crate::ChildStdout) is an `AsyncRead`, as in Tokio. There is no task behind it.
+//! - Many readers: [`ChildStdout::share`](crate::ChildStdout::share) gives a [`SharedOutput`]. Each [`Subscriber`] of it
+//!   says where it starts ([`Replay`]) and what happens when it is slow ([`WhenFull`]); it gives chunks, or
+//!   [`Lines`].
+//! - Readers that need no attention: a [`Consumer`] is a subscriber in a task. There are consumers that
+//!   [look](Subscriber::inspect), [keep](Subscriber::collect) and [copy](Subscriber::copy_to), and those with a
+//!   [`Visitor`] of yours.
 
 use std::fmt;
 use std::io;
