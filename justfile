@@ -20,7 +20,7 @@ lint:
 
 # The documentation, as on docs.rs.
 doc *args:
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps {{ args }}
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features {{ args }}
 
 # The benchmarks beside std, tokio, async-process and the raw system calls.
 bench *args:
