@@ -23,6 +23,13 @@
 //! | [`Command::run`] | a [`Report`] | inherited |
 //! | [`Command::status`] | the exit status | inherited |
 //! | [`Command::spawn`], [`Command::spawn_async`] | a [`Child`] | inherited |
+//!
+//! Features, none of which is on by default:
+//!
+//! | feature | gives | takes |
+//! |---|---|---|
+//! | `redact` | patterns for what is to be replaced in the output: `output::Redact::pattern` | `regex` |
+//! | `encoding` | output in other encodings than UTF-8: `output::Decoder` | `encoding_rs` |
 
 #![forbid(unsafe_code)]
 

@@ -34,6 +34,7 @@ mod share;
 mod share_options;
 mod subscriber;
 mod visitor;
+mod vt;
 
 pub use capture::Capture;
 pub(crate) use capture::{Captured, Collector};
@@ -56,6 +57,7 @@ pub use share::SharedOutput;
 pub use share_options::{ShareOptions, Unread};
 pub use subscriber::{Event, Subscriber};
 pub use visitor::{AsyncVisitor, Visitor};
+pub use vt::VtStripper;
 
 /// How the reading of a stream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,6 +24,8 @@ fn types_may_go_to_any_thread_and_stay_there() {
     anywhere::<(herder::output::SharedOutput, herder::output::Subscriber, herder::output::Lines)>();
     anywhere::<(herder::output::Consumer<Vec<u8>>, herder::output::ConsumeError, herder::output::ShareOptions)>(
     );
+    anywhere::<(herder::output::LineSplitter, herder::output::Line<'static>, herder::output::VtStripper)>();
+    anywhere::<(herder::output::Redact, herder::output::Redactor, herder::output::LogFile)>();
     anywhere::<(RunError, herder::error::SpawnError, herder::error::WaitError, herder::error::SignalError)>();
 }
 

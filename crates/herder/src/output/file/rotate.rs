@@ -19,6 +19,8 @@ use super::{Rotated, failure};
 /// the end of a file, the next one begins with the next line. Which file a byte goes to depends on what is written, not
 /// on how it is cut into chunks.
 ///
+/// A new file has the permissions of the one before it.
+///
 /// ```
 /// use herder::output::Rotation;
 ///
@@ -89,8 +91,14 @@ impl RotatingFile {
         Arc::clone(&self.rotated)
     }
 
+    /// A log that only some may read stays so.
+    fn pass_permissions(&self, file: &File) -> io::Result<()> {
+        file.set_permissions(self.file.metadata()?.permissions())
+    }
+
     fn begin_anew(&mut self, rotation: Rotation) {
         let shifted = shift(&self.path, rotation.files);
+        let readable = shifted.as_ref().map_or(Ok(()), |file| self.pass_permissions(file));
         let mut rotated = self.rotated.lock().unwrap_or_else(PoisonError::into_inner);
         match shifted {
             Ok(file) => {
@@ -98,6 +106,9 @@ impl RotatingFile {
                 self.size = 0;
                 self.limit = rotation.bytes;
                 rotated.times += 1;
+                if let Err(error) = readable {
+                    rotated.error = Some(failure(&error));
+                }
             }
             Err(error) => {
                 // A file that is too large is better than one that ends here. There will be another try.

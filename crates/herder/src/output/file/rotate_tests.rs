@@ -110,6 +110,21 @@ fn a_device_is_not_rotated() {
 }
 
 #[test]
+fn permissions_are_kept() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let mut file = open(&path, Rotation::new(4, 2));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    write(&mut file, b"one\ntwo\n");
+    assert_eq!(texts(&path), ["one\n", "two\n"]);
+    for path in [path.clone(), folder.path().join("log.1")] {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(rotated(&file).error, None);
+}
+
+#[test]
 fn a_link_stays_a_link() {
     let folder = tempfile::tempdir().unwrap();
     let [path, link] = ["log", "link"].map(|name| folder.path().join(name));
