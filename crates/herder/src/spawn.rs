@@ -13,6 +13,7 @@ use crate::child::{
 use crate::command::{Command, Defaults, Lowered, STALL_LIMIT, Stdio, StdioKind, lower, setup_error};
 use crate::contain::{self, Choice, Hold, LimitResult};
 use crate::error::{SpawnError, SpawnErrorKind};
+use crate::terminate::OnDrop;
 
 impl Command {
     /// Starts the program and returns when it runs, or could not be started: synchronous in form, as in `std`.
@@ -41,6 +42,7 @@ impl Command {
         confirm(self, &process, outcome)?;
         let mut child = prepared.into_child(self, process, launch);
         child.launch = None;
+        child.settings.on_drop = self.on_drop.clone();
         child.start_feeding();
         Ok(child)
     }
@@ -67,6 +69,7 @@ impl Command {
             };
             confirm(self, &child.process, outcome)?;
         }
+        child.settings.on_drop = self.on_drop.clone();
         child.start_feeding();
         Ok(child)
     }
@@ -130,9 +133,8 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn into_child(self, command: &Command, mut process: Process, launch: herder_sys::Launch) -> Child {
-        process.set_keep_survivors(!command.leak.kills());
-        process.set_release(!command.kill_on_drop);
+    fn into_child(self, command: &Command, process: Process, launch: herder_sys::Launch) -> Child {
+        process.set_keep_survivors(!command.leak.kills() || command.on_drop == OnDrop::Detach);
         let settings = Settings {
             timeout: command.timeout,
             idle_timeout: command.idle_timeout,
@@ -141,7 +143,8 @@ impl Prepared {
             capture: command.capture.clone(),
             leak: command.leak,
             leak_grace: command.leak_grace,
-            kill_on_drop: command.kill_on_drop,
+            // Until somebody has it in hand.
+            on_drop: OnDrop::Kill,
         };
         Child::new(self.name, (process, launch), self.ends, settings, self.started, self.reach)
     }

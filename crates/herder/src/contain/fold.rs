@@ -1,6 +1,7 @@
 //! The scope that the children of a herd share.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use herder_sys::{Group, Scope};
 
@@ -12,6 +13,8 @@ pub(crate) struct Fold {
     pub(crate) hold: Hold,
     pub(crate) strength: Strength,
     pub(crate) refusals: Vec<Refusal>,
+    /// Whether the groups in it are stopped: the kernel would not know it for one that comes.
+    pub(crate) stopped: AtomicBool,
 }
 
 impl Fold {
@@ -26,16 +29,19 @@ impl Fold {
         let unsupported = |refusal: Refusal| io::Error::new(io::ErrorKind::Unsupported, refusal.to_string());
         let Choice { mechanism, strength, refusals, .. } = choose_here(wish).map_err(unsupported)?;
         let scope = mechanism.map(Scope::new).transpose()?;
-        Ok(Self { hold: Hold::new(scope), strength, refusals })
+        Ok(Self { hold: Hold::new(scope), strength, refusals, stopped: AtomicBool::new(false) })
     }
 
     /// The scope for one more child; `None` if there is none here.
     ///
     /// # Errors
     ///
-    /// It was ended.
+    /// It was ended, or its groups are stopped.
     pub(crate) fn scope(&self) -> io::Result<Option<Scope>> {
         let scope = self.hold.scope();
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is suspended"));
+        }
         if self.strength > Strength::Group && scope.is_none() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "it was ended"));
         }

@@ -15,7 +15,7 @@ use crate::command::{Command, Defaults, setup_error};
 use crate::error::{SpawnError, SpawnErrorKind};
 use crate::output::{Capture, OutputEnd, Spill, StreamReport};
 use crate::report::{Cause, Details, Report, RunError};
-use crate::terminate::{Termination, drive};
+use crate::terminate::{OnDrop, Termination, drive};
 
 mod clock;
 mod drain;
@@ -103,10 +103,13 @@ impl Command {
         let spills = Spills::create(&self.capture, &self.display_name())?;
         let files = spills.paths();
         let failed = match self.begin(defaults).await {
-            Ok(child) => match join(child, spills, [None, None]).await? {
-                Ok(report) => return Ok(report),
-                Err(failure) => setup_error(self, failure),
-            },
+            Ok(mut child) => {
+                child.settings.on_drop = self.on_drop.clone();
+                match join(child, spills, [None, None]).await? {
+                    Ok(report) => return Ok(report),
+                    Err(failure) => setup_error(self, failure),
+                }
+            }
             Err(error) => error,
         };
         // Ours, new and empty: nothing ran.
@@ -222,6 +225,10 @@ const EXIT_FIRST: Duration = Duration::from_millis(2);
 
 async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> Result<Joined, RunError> {
     drop(child.stdin.take());
+    if child.settings.on_drop == OnDrop::Panic {
+        // It is waited for: to cancel that is no mistake.
+        child.settings.on_drop = OnDrop::Kill;
+    }
     let settings = child.settings.clone();
     let shared = std::sync::Arc::clone(&child.shared);
     // Cancelled, the child's drop deals with its scope.

@@ -1,12 +1,15 @@
 //! What a drop ends, how fast, and what it leaves alone.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
-use herder::contain::Leak;
-use herder::{Command, Stdio};
+use herder::contain::{Leak, Strength};
+use herder::os::unix::CommandExt;
+use herder::{Command, Containment, Stdio};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::scope::strong;
 use crate::support::{
     Leash, cpu_time, current_thread, eventually, fixture, is_gone, line, multi_thread, run, state, within,
 };
@@ -131,6 +134,35 @@ fn five_hundred_drops_take_milliseconds_in_total() {
 const DROPS: Duration = Duration::from_millis(100);
 
 #[test]
+fn a_program_that_ends_right_after_many_drops_leaves_nobody() {
+    if std::env::var_os(OWNER).is_some() {
+        // The copy: it has the leash of its own at the same number as its children.
+        let leash = std::fs::File::options().write(true).open("/dev/fd/9").unwrap();
+        let mut command = fixture(&["ignore:TERM", "spawn-detached:hang", "hang"]);
+        command.stdin(Stdio::null()).fd(9, std::os::fd::OwnedFd::from(leash));
+        let children: Vec<_> = (0..100).map(|_| command.spawn().unwrap()).collect();
+        assert!(children.iter().all(|child| child.strength() > Strength::Group));
+        drop(children);
+        std::process::abort();
+    }
+    if strong().is_empty() {
+        return;
+    }
+    let name = "drop_rule::a_program_that_ends_right_after_many_drops_leaves_nobody";
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    // Ended by nobody but itself, and its tree not by us.
+    command.args([name, "--exact"]).env(OWNER, "1").containment(Containment::None).leak(Leak::Ignore);
+    let leash = Leash::tie(&mut command);
+    let report = run(command.output()).unwrap();
+    assert_eq!(report.status.signal(), Some(6), "{report:?}");
+    drop(command);
+    leash.wait_free();
+}
+
+/// Says to a copy of this program that it is to have children and to end.
+const OWNER: &str = "HERDER_TEST_OWNER";
+
+#[test]
 fn a_blocked_executor_keeps_no_zombie() {
     run(async {
         let child = fixture(&["hang"]).spawn().unwrap();
@@ -221,7 +253,8 @@ fn a_child_that_was_waited_for_leaves_nothing_to_drop() {
 
 #[test]
 fn the_child_outlives_the_thread_that_asked_for_it() {
-    // On a thread of its own, on a blocking thread, and on a worker that ends with its runtime.
+    // On a thread of its own, on a blocking thread, on a worker that ends with its runtime, and on one that has become
+    // a blocking thread.
     let spawn = || {
         let mut command = fixture(&["echo-stdin"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
@@ -236,10 +269,12 @@ fn the_child_outlives_the_thread_that_asked_for_it() {
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
     let by_blocking = runtime.block_on(async { tokio::task::spawn_blocking(spawn).await.unwrap() });
     let by_worker = runtime.block_on(async { tokio::spawn(async move { spawn() }).await.unwrap() });
+    let in_place = async move { tokio::task::block_in_place(spawn) };
+    let in_place = runtime.block_on(async { tokio::spawn(in_place).await.unwrap() });
     let before = threads();
     drop(runtime);
     assert!(threads() <= before + 100);
-    for mut child in [by_thread, by_blocking, by_worker] {
+    for mut child in [by_thread, by_blocking, by_worker, in_place] {
         run(async {
             let mut stdin = child.stdin.take().unwrap();
             stdin.write_all(b"moo\n").await.unwrap();

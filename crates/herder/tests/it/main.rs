@@ -17,6 +17,7 @@ mod join_limits;
 mod lookup;
 mod lost_status;
 mod matrix;
+mod on_drop;
 mod output;
 mod process_wide;
 mod races;

@@ -8,7 +8,8 @@ use herder::error::{SpawnErrorKind, SpawnStep};
 use herder::os::unix::{CommandExt, Resource};
 use herder::{Command, Containment, Stdio};
 
-use crate::support::{fixture, is_gone, line, run};
+use crate::scope::strong;
+use crate::support::{fixture, is_gone, line, run, within};
 
 fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
@@ -149,6 +150,14 @@ fn another_user() {
             assert_eq!(told(&command).await, "65534 65534 65534 65534\n65533 65533 65533 65533");
             command.groups(&[7, 8]);
             assert!(told(&command).await.ends_with("\n7 8"));
+            for containment in strong() {
+                command.containment(containment);
+                let mut child = command.clone().args(["hang"]).stdout(Stdio::piped()).spawn().unwrap();
+                assert!(child.strength() > Strength::Group);
+                assert_eq!(line(child.stdout.as_mut().unwrap()).await, "65534 65534 65534 65534");
+                within(child.kill()).await.unwrap();
+                assert!(told(&command).await.ends_with("\n7 8"));
+            }
         } else {
             let error = command.spawn().unwrap_err();
             assert_eq!(error.io_kind(), std::io::ErrorKind::PermissionDenied);
