@@ -94,6 +94,15 @@ impl Wanted {
         command.leak_grace(self.grace);
     }
 
+    /// Has started beforehand what the library would start with the program, so that it is not taken for one of the
+    /// program's.
+    pub(crate) fn prepare(&self) {
+        if self.kind == ScopeKind::Auto && self.strength == Strength::Group {
+            // Why it can't be had is told with the child.
+            drop(contain::start_keeper());
+        }
+    }
+
     /// Notes what is in force.
     pub(crate) fn found(&mut self, strength: Strength) {
         self.strength = strength;

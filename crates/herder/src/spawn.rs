@@ -11,7 +11,7 @@ use crate::child::{
     Child, ChildStderr, ChildStdin, ChildStdout, Ends, Food, Reach, Settings, Started, TakenFood,
 };
 use crate::command::{Command, Defaults, Lowered, STALL_LIMIT, Stdio, StdioKind, lower, setup_error};
-use crate::contain::{self, Choice, Hold, LimitResult};
+use crate::contain::{self, Choice, Hold, LimitResult, Refusal};
 use crate::error::{SpawnError, SpawnErrorKind};
 use crate::terminate::OnDrop;
 
@@ -130,11 +130,17 @@ struct Prepared {
     ends: Ends,
     started: Started,
     reach: Reach,
+    watched: bool,
 }
 
 impl Prepared {
-    fn into_child(self, command: &Command, process: Process, launch: herder_sys::Launch) -> Child {
+    fn into_child(mut self, command: &Command, process: Process, launch: herder_sys::Launch) -> Child {
         process.set_keep_survivors(!command.leak.kills() || command.on_drop == OnDrop::Detach);
+        if self.watched
+            && let Err(error) = process.end_with_owner()
+        {
+            self.reach.refusals.push(Refusal::of_group(&error));
+        }
         let settings = Settings {
             timeout: command.timeout,
             idle_timeout: command.idle_timeout,
@@ -166,9 +172,11 @@ fn prepare(command: &Command, defaults: Defaults) -> Result<(Prepared, SpawnRequ
     }
     wire.fds.append(&mut request.fds);
     request.fds = wire.fds;
+    let loose_herd = command.fold.as_ref().is_some_and(|fold| fold.is_loose()) && command.die_with_owner;
+    let watched = choice.watched || loose_herd;
     let (scope, reach) = scope(command, choice, &name)?;
     request.scope = scope;
-    Ok((Prepared { name, ends, started, reach }, request))
+    Ok((Prepared { name, ends, started, reach, watched }, request))
 }
 
 /// The scope that the child is born into: one of its own, or that of a herd, which is not its own to end.

@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::keeper::{self, Watch};
 use super::waitid::{convert, waitid};
 use super::{Scope, cvt, doomed, launch, pidfd, reaper};
 use crate::{Exit, Signal};
@@ -41,6 +42,8 @@ struct Inner {
     pidfd: Option<OwnedFd>,
     leads_group: bool,
     keep_survivors: AtomicBool,
+    /// Until it is reaped.
+    watch: Mutex<Option<Watch>>,
     life: Mutex<Life>,
 }
 
@@ -60,6 +63,7 @@ impl Process {
             pidfd,
             leads_group,
             keep_survivors: AtomicBool::new(false),
+            watch: Mutex::new(None),
             life: Mutex::new(Life::Held),
         };
         Self { handle: ProcessHandle(Arc::new(inner)), owner: std::process::id(), end: End::Kill }
@@ -148,6 +152,20 @@ impl ProcessHandle {
         self.0.keep_survivors.store(keep, Ordering::Relaxed);
     }
 
+    /// Has the keeper end the child, and the group that it leads, if our program ends before the child was reaped. A
+    /// keeper is started if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`keeper::watch`].
+    pub fn end_with_owner(&self) -> io::Result<()> {
+        let watch = keeper::watch(self)?;
+        // Who reaps it meanwhile looks here afterwards.
+        let mut slot = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = self.is_held().then_some(watch);
+        Ok(())
+    }
+
     fn life(&self) -> MutexGuard<'_, Life> {
         self.0.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -221,6 +239,9 @@ impl ProcessHandle {
 
     fn reap_seen(&self, seen: bool) -> io::Result<Option<Exit>> {
         let exit = self.reap_held(seen);
+        if !matches!(exit, Ok(None)) {
+            drop(self.0.watch.lock().unwrap_or_else(PoisonError::into_inner).take());
+        }
         if matches!(exit, Ok(Some(_))) {
             // A child that is gone has let go of our memory, however it went.
             launch::sweep();

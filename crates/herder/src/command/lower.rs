@@ -83,7 +83,6 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
         group: command.unix.group,
         terminal,
         dies_with_owner: command.die_with_owner,
-        forks: !command.unix.pre_exec.is_empty(),
     });
     let choice = choice.map_err(|refusal| {
         let detail = format!("what was asked for to contain it can't be had: {refusal}");

@@ -24,12 +24,16 @@ impl Fold {
     ///
     /// What was asked for by name can't be had, or no scope can be made.
     pub(crate) fn new(containment: Containment) -> io::Result<Self> {
-        let wish =
-            Wish { containment, group: Group::Inherit, terminal: false, dies_with_owner: true, forks: false };
+        let wish = Wish { containment, group: Group::Inherit, terminal: false, dies_with_owner: true };
         let unsupported = |refusal: Refusal| io::Error::new(io::ErrorKind::Unsupported, refusal.to_string());
         let Choice { mechanism, strength, refusals, .. } = choose_here(wish).map_err(unsupported)?;
         let scope = mechanism.map(Scope::new).transpose()?;
         Ok(Self { hold: Hold::new(scope), strength, refusals, stopped: AtomicBool::new(false) })
+    }
+
+    /// Whether there is nothing but process groups.
+    pub(crate) fn is_loose(&self) -> bool {
+        self.strength <= Strength::Group
     }
 
     /// The scope for one more child; `None` if there is none here.
@@ -42,7 +46,7 @@ impl Fold {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is suspended"));
         }
-        if self.strength > Strength::Group && scope.is_none() {
+        if !self.is_loose() && scope.is_none() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "it was ended"));
         }
         Ok(scope)

@@ -53,7 +53,8 @@ impl Containment {
 pub enum Strength {
     /// The child alone.
     Child,
-    /// The child and all its descendants but those that left its process group (setpgid(2), setsid(2)).
+    /// The child and all its descendants but those that left its process group (setpgid(2), setsid(2)). Where
+    /// [`Containment::Auto`] chose it, the group ends with our program, too; else only the child does.
     Group,
     /// The child and all its descendants, found by our keeper: verified, but by searching.
     Keeper,
@@ -123,6 +124,14 @@ pub struct Refusal {
     pub reason: String,
 }
 
+impl Refusal {
+    /// Why the group of a child does not end with our program.
+    pub(crate) fn of_group(error: &std::io::Error) -> Self {
+        let reason = format!("it does not end with our program: {error}");
+        Self { strength: Strength::Group, reason }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.strength, self.reason)
@@ -136,6 +145,16 @@ impl fmt::Display for Refusal {
 pub fn host() -> Vec<(Strength, Result<(), Refusal>)> {
     let asked = MECHANISMS.map(|(mechanism, strength)| (strength, can(mechanism, strength)));
     asked.into_iter().chain([(Strength::Group, Ok(())), (Strength::Child, Ok(()))]).collect()
+}
+
+/// Makes ready what ends process groups with our program where nothing stronger can be had: our keeper, a process of
+/// its own. Otherwise the first child that needs it waits for it, about a millisecond.
+///
+/// # Errors
+///
+/// Why there is none: of such a child the group does not end with our program.
+pub fn start_keeper() -> Result<(), Refusal> {
+    herder_sys::keeper::ensure(None).map_err(|error| Refusal::of_group(&error))
 }
 
 const MECHANISMS: [(Mechanism, Strength); 2] =
@@ -154,8 +173,6 @@ pub(crate) struct Wish {
     /// The child is to use our terminal.
     pub(crate) terminal: bool,
     pub(crate) dies_with_owner: bool,
-    /// Code of the caller's runs before the program, which takes a fork.
-    pub(crate) forks: bool,
 }
 
 /// What a child is born into.
@@ -165,6 +182,8 @@ pub(crate) struct Choice {
     pub(crate) mechanism: Option<Mechanism>,
     pub(crate) strength: Strength,
     pub(crate) refusals: Vec<Refusal>,
+    /// Whether the keeper is to end its group when our program ends.
+    pub(crate) watched: bool,
 }
 
 /// Chooses the strongest that is asked for and can be had; an error if what was asked for by name can't be.
@@ -183,13 +202,15 @@ pub(crate) fn choose(
         if !wish.dies_with_owner {
             return no("it ends with our program, and the child shall not");
         }
-        if wish.forks {
-            return no("code that runs before the program takes a fork, which can't put a child into it");
-        }
         can(mechanism, strength)
     };
-    let mut choice =
-        Choice { group: own_group, mechanism: None, strength: Strength::Child, refusals: vec![] };
+    let mut choice = Choice {
+        group: own_group,
+        mechanism: None,
+        strength: Strength::Child,
+        refusals: vec![],
+        watched: false,
+    };
     // A group that was there before the child is not ours to kill.
     if matches!(own_group, Group::New | Group::NewSession) {
         choice.strength = Strength::Group;
@@ -209,6 +230,9 @@ pub(crate) fn choose(
             Err(refusal) => choice.refusals.push(refusal),
         }
     }
+    // Who asks for a group gets a group; who asks for the strongest gets the keeper on top.
+    let strongest = wish.containment == Containment::Auto && wish.dies_with_owner;
+    choice.watched = strongest && choice.strength == Strength::Group;
     Ok(choice)
 }
 
@@ -222,7 +246,7 @@ mod tests {
     use super::*;
 
     fn wish(containment: Containment) -> Wish {
-        Wish { containment, group: Group::Inherit, terminal: false, dies_with_owner: true, forks: false }
+        Wish { containment, group: Group::Inherit, terminal: false, dies_with_owner: true }
     }
 
     fn all(_: Mechanism, _: Strength) -> Result<(), Refusal> {
@@ -279,14 +303,21 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_is_not_for_those_that_outlive_us_or_that_fork() {
-        for odd in [
-            Wish { dies_with_owner: false, ..wish(Containment::Auto) },
-            Wish { forks: true, ..wish(Containment::Auto) },
-        ] {
-            assert_eq!(chosen(odd, all), (Group::New, Strength::Group, 2));
-            assert!(choose(Wish { containment: Containment::Cgroup, ..odd }, all).is_err());
-        }
+    fn a_scope_is_not_for_those_that_outlive_us() {
+        let outlives = |containment| Wish { dies_with_owner: false, ..wish(containment) };
+        assert_eq!(chosen(outlives(Containment::Auto), all), (Group::New, Strength::Group, 2));
+        assert!(choose(outlives(Containment::Cgroup), all).is_err());
+    }
+
+    #[test]
+    fn the_keeper_watches_a_group_that_stands_in_for_something_stronger() {
+        let watched =
+            |wish, can: fn(Mechanism, Strength) -> Result<(), Refusal>| choose(wish, can).unwrap().watched;
+        assert!(watched(wish(Containment::Auto), nothing));
+        assert!(!watched(wish(Containment::Auto), all));
+        assert!(!watched(wish(Containment::Group), nothing));
+        assert!(!watched(Wish { dies_with_owner: false, ..wish(Containment::Auto) }, nothing));
+        assert!(!watched(Wish { terminal: true, ..wish(Containment::Auto) }, nothing));
     }
 
     #[test]

@@ -1,15 +1,12 @@
 //! What a drop ends, how fast, and what it leaves alone.
 
-use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
-use herder::contain::{Leak, Strength};
-use herder::os::unix::CommandExt;
-use herder::{Command, Containment, Stdio};
+use herder::contain::Leak;
+use herder::{Command, Stdio};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::scope::strong;
 use crate::support::{
     Leash, cpu_time, current_thread, eventually, fixture, is_gone, line, multi_thread, run, state, within,
 };
@@ -132,35 +129,6 @@ fn five_hundred_drops_take_milliseconds_in_total() {
 /// What 500 drops may take in total: twenty times what they take. Less than a sleep, a thread or a wait for each would.
 /// How fast they are is for the benchmarks to say.
 const DROPS: Duration = Duration::from_millis(100);
-
-#[test]
-fn a_program_that_ends_right_after_many_drops_leaves_nobody() {
-    if std::env::var_os(OWNER).is_some() {
-        // The copy: it has the leash of its own at the same number as its children.
-        let leash = std::fs::File::options().write(true).open("/dev/fd/9").unwrap();
-        let mut command = fixture(&["ignore:TERM", "spawn-detached:hang", "hang"]);
-        command.stdin(Stdio::null()).fd(9, std::os::fd::OwnedFd::from(leash));
-        let children: Vec<_> = (0..100).map(|_| command.spawn().unwrap()).collect();
-        assert!(children.iter().all(|child| child.strength() > Strength::Group));
-        drop(children);
-        std::process::abort();
-    }
-    if strong().is_empty() {
-        return;
-    }
-    let name = "drop_rule::a_program_that_ends_right_after_many_drops_leaves_nobody";
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    // Ended by nobody but itself, and its tree not by us.
-    command.args([name, "--exact"]).env(OWNER, "1").containment(Containment::None).leak(Leak::Ignore);
-    let leash = Leash::tie(&mut command);
-    let report = run(command.output()).unwrap();
-    assert_eq!(report.status.signal(), Some(6), "{report:?}");
-    drop(command);
-    leash.wait_free();
-}
-
-/// Says to a copy of this program that it is to have children and to end.
-const OWNER: &str = "HERDER_TEST_OWNER";
 
 #[test]
 fn a_blocked_executor_keeps_no_zombie() {

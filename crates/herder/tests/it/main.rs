@@ -19,6 +19,7 @@ mod lost_status;
 mod matrix;
 mod on_drop;
 mod output;
+mod owner;
 mod process_wide;
 mod races;
 mod repeats;
