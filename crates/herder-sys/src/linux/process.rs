@@ -240,7 +240,8 @@ impl ProcessHandle {
     fn reap_seen(&self, seen: bool) -> io::Result<Option<Exit>> {
         let exit = self.reap_held(seen);
         if !matches!(exit, Ok(None)) {
-            drop(self.0.watch.lock().unwrap_or_else(PoisonError::into_inner).take());
+            let watch = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner).take();
+            watch.into_iter().for_each(Watch::outlive);
         }
         if matches!(exit, Ok(Some(_))) {
             // A child that is gone has let go of our memory, however it went.

@@ -1,6 +1,7 @@
 //! How far the hand over a child reaches: what is asked for, what this host can do, and what is in force.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use herder_sys::{Group, Mechanism};
 
@@ -161,7 +162,17 @@ const MECHANISMS: [(Mechanism, Strength); 2] =
     [(Mechanism::Cgroup, Strength::Cgroup), (Mechanism::Keeper, Strength::Keeper)];
 
 fn can(mechanism: Mechanism, strength: Strength) -> Result<(), Refusal> {
-    herder_sys::mechanism(mechanism).map_err(|refusal| Refusal { strength, reason: refusal.to_string() })
+    /// What was found is found for every child, and said in words once.
+    static SAID: Mutex<Vec<(&herder_sys::Refusal, Refusal)>> = Mutex::new(Vec::new());
+    herder_sys::mechanism(mechanism).map_err(|found| {
+        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, refusal)) = said.iter().find(|(known, _)| std::ptr::eq(*known, found)) {
+            return refusal.clone();
+        }
+        let refusal = Refusal { strength, reason: found.to_string() };
+        said.push((found, refusal.clone()));
+        refusal
+    })
 }
 
 /// What a command says that matters here.

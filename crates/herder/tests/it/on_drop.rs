@@ -8,7 +8,6 @@ use herder::terminate::OnDrop;
 use herder::{ChildHandle, Command, Containment, Herd, Signal, Stdio, Termination};
 use tokio::io::AsyncReadExt;
 
-use crate::support::alone::alone;
 use crate::support::{
     Leash, cancelled, current_thread, eventually, fixture, is_gone, line, multi_thread, park_on, run, within,
 };
@@ -166,26 +165,24 @@ fn a_runtime_is_shut_down_while_it_goes_on() {
 
 #[test]
 fn one_thread_for_all() {
-    alone(|| {
-        let (command, mut reader) = polite();
-        let mut children = Vec::new();
-        for _ in 0..50 {
-            children.push(command.spawn().unwrap());
-            up(&mut reader);
-        }
-        drop(command);
-        let handles: Vec<_> = children.iter().map(herder::Child::handle).collect();
-        drop(children);
-        let is_ours = |task: &std::fs::DirEntry| {
-            std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name == "herder-end\n")
-        };
-        let threads = || std::fs::read_dir("/proc/self/task").unwrap().flatten().filter(is_ours).count();
-        eventually("the thread has its name", || threads() > 0);
-        assert_eq!(threads(), 1);
-        assert_eq!(rest(reader), "caught SIGTERM\n".repeat(50));
-        assert!(handles.iter().all(|handle| code(handle) == Some(7)));
-        assert_eq!(threads(), 1);
-    });
+    let (command, mut reader) = polite();
+    let mut children = Vec::new();
+    for _ in 0..50 {
+        children.push(command.spawn().unwrap());
+        up(&mut reader);
+    }
+    drop(command);
+    let handles: Vec<_> = children.iter().map(herder::Child::handle).collect();
+    drop(children);
+    let is_ours = |task: &std::fs::DirEntry| {
+        std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name == "herder-end\n")
+    };
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().flatten().filter(is_ours).count();
+    eventually("the thread has its name", || threads() > 0);
+    assert_eq!(threads(), 1);
+    assert_eq!(rest(reader), "caught SIGTERM\n".repeat(50));
+    assert!(handles.iter().all(|handle| code(handle) == Some(7)));
+    assert_eq!(threads(), 1);
 }
 
 /// What a drop of `child` panics with, if it does.

@@ -19,6 +19,9 @@ use super::{House, Refused, State, lifeline};
 const SHORT_LIFE: Duration = Duration::from_millis(50);
 const SHORT_LIVES: u32 = 8;
 
+/// So many children that are gone the keeper may hold a descriptor of.
+const STALE: usize = 64;
+
 /// All that a keeper has to know, so that another one can be told the same.
 #[derive(Debug)]
 pub(super) struct Book {
@@ -31,6 +34,8 @@ pub(super) struct Book {
     watched: Vec<Option<ProcessHandle>>,
     /// Numbers of `watched` to use again.
     free: Vec<u32>,
+    /// Numbers of children that are gone, which the keeper was not told: the next child replaces one of them there.
+    stale: Vec<u32>,
     /// Numbers that the keeper could not be told to forget yet.
     unsaid: Vec<u32>,
 }
@@ -182,6 +187,7 @@ impl Book {
             house: None,
             watched: Vec::new(),
             free: Vec::new(),
+            stale: Vec::new(),
             unsaid: Vec::new(),
         }
     }
@@ -203,9 +209,20 @@ impl Book {
         }
     }
 
-    /// A number that the keeper does not use, within what it can hold.
+    /// The child is gone, so that it does no harm if the keeper hears of it late.
+    pub(super) fn outlive(&mut self, slot: u32) {
+        if self.stale.len() >= STALE {
+            return self.forget(slot);
+        }
+        if let Some(child) = self.watched.get_mut(slot as usize) {
+            *child = None;
+            self.stale.push(slot);
+        }
+    }
+
+    /// A number that the keeper does not need, within what it can hold.
     fn take_slot(&mut self) -> io::Result<u32> {
-        if let Some(slot) = self.free.pop() {
+        if let Some(slot) = self.stale.pop().or_else(|| self.free.pop()) {
             return Ok(slot);
         }
         let slot = self.watched.len() as u32;
@@ -239,6 +256,7 @@ impl Book {
     fn tell_all(&mut self) -> io::Result<()> {
         // A new one has nothing to forget.
         self.free.append(&mut self.unsaid);
+        self.free.append(&mut self.stale);
         let Life::Running(running) = &self.life else { return Ok(()) };
         if let Some(house) = &self.house {
             lifeline::send(&running.lifeline, &house_message(house), Some(house.0.as_fd()), start::LIMIT)?;

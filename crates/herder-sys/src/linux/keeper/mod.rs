@@ -124,7 +124,7 @@ pub fn watch(child: &ProcessHandle) -> io::Result<Watch> {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
     }
     let slot = lock().watch(child)?;
-    Ok(Watch { owner: std::process::id(), slot })
+    Ok(Watch { owner: std::process::id(), slot, reaped: false })
 }
 
 /// A child that the keeper kills when we are gone. Dropped, the keeper forgets the child: at once, without waiting
@@ -134,14 +134,25 @@ pub fn watch(child: &ProcessHandle) -> io::Result<Watch> {
 pub struct Watch {
     owner: u32,
     slot: u32,
+    reaped: bool,
+}
+
+impl Watch {
+    /// The end of a watch over a child that was reaped: the keeper need not hear of it at once, which saves a message
+    /// for each.
+    pub(super) fn outlive(mut self) {
+        self.reaped = true;
+    }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         // In a forked copy it is not the copy's to say.
-        if std::process::id() == self.owner {
-            lock().forget(self.slot);
+        if std::process::id() != self.owner {
+            return;
         }
+        let mut book = lock();
+        if self.reaped { book.outlive(self.slot) } else { book.forget(self.slot) }
     }
 }
 
