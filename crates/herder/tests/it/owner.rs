@@ -140,7 +140,14 @@ fn one_whose_keeper_was_killed_first_takes_its_children_with_it() {
             let child = up(&mut owner).await;
             // Stopped, it can't start another one.
             owner.signal(Signal::STOP).unwrap();
-            let keeper = keeper_of(owner.id().unwrap()).unwrap();
+            let (pid, mut keeper) = (owner.id().unwrap(), 0);
+            // It may not have read yet who its owner is.
+            eventually("there is a keeper", || {
+                keeper_of(pid).is_some_and(|found| {
+                    keeper = found;
+                    true
+                })
+            });
             let keeper_pid = nix::unistd::Pid::from_raw(keeper);
             nix::sys::signal::kill(keeper_pid, nix::sys::signal::Signal::SIGKILL).unwrap();
             eventually("the keeper is gone", || is_dead(keeper.unsigned_abs()));
