@@ -7,6 +7,7 @@
 //! | `birth` | the clone3, clone and fork calls themselves |
 //! | `child` | what the child runs before its `execve`: bare system calls only |
 //! | `syscall` | system calls without the C library |
+//! | `owner` | the owner of a child, and what its drop does |
 //! | `process` | observe, reap, signal |
 //! | `pidfd` | the system calls on pidfds |
 //! | `waitid` | waitid(2), and what it says |
@@ -31,6 +32,7 @@ mod facts;
 mod fd;
 pub mod keeper;
 mod launch;
+mod owner;
 mod per_process;
 mod pidfd;
 mod pre_exec;
@@ -47,8 +49,9 @@ pub use environ::environment;
 pub use facts::facts;
 pub use fd::{foreground_terminal, pipe, set_nonblocking, stack_limit};
 pub use launch::Launch;
+pub use owner::Process;
 pub use pre_exec::PreExec;
-pub use process::{Process, ProcessHandle};
+pub use process::ProcessHandle;
 pub use scope::{Limit, Mechanism, Member, Refusal, Scope, ScopeStats, is_shortage, mechanism, tidy_scopes};
 pub use spawn::spawn;
 pub use thread::{is_permanent_thread, spawn_on_thread};

@@ -1,4 +1,4 @@
-//! One child process: observe its exit, reap it once, signal it while it is ours.
+//! What may be done to one child process: observe its exit, reap it once, signal it while it is ours.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -8,29 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::keeper::{self, Watch};
 use super::waitid::{convert, waitid};
-use super::{Scope, cvt, doomed, launch, pidfd, reaper};
+use super::{cvt, launch, pidfd};
 use crate::{Exit, Signal};
-
-/// The owner of a child. Dropped before the child was reaped, it ends the child (and the group that the child
-/// leads) and leaves the rest to the reaper thread: two or three system calls, no waiting. In a forked copy of the
-/// program a drop does nothing.
-#[derive(Debug)]
-pub struct Process {
-    handle: ProcessHandle,
-    owner: u32,
-    end: End,
-}
-
-/// What a drop does.
-#[derive(Debug)]
-enum End {
-    Kill,
-    /// The reaper thread kills it, and then everything in the scope.
-    With(Scope),
-    Release,
-    /// Another value owns the child.
-    Moved,
-}
 
 /// What may be done to a child by anyone, while someone owns it.
 #[derive(Clone, Debug)]
@@ -56,78 +35,18 @@ enum Life {
     Lost,
 }
 
-impl Process {
+impl ProcessHandle {
     pub(super) fn new(pid: i32, pidfd: Option<OwnedFd>, leads_group: bool) -> Self {
-        let inner = Inner {
+        Self(Arc::new(Inner {
             pid,
             pidfd,
             leads_group,
             keep_survivors: AtomicBool::new(false),
             watch: Mutex::new(None),
             life: Mutex::new(Life::Held),
-        };
-        Self { handle: ProcessHandle(Arc::new(inner)), owner: std::process::id(), end: End::Kill }
+        }))
     }
 
-    /// A handle that others may keep.
-    #[must_use]
-    pub fn handle(&self) -> ProcessHandle {
-        self.handle.clone()
-    }
-
-    /// Chooses what a drop does: end the child (`false`, as born) or let it go on (`true`). Either way it is
-    /// reaped when it ends.
-    pub fn set_release(&mut self, release: bool) {
-        self.end = if release { End::Release } else { End::Kill };
-        self.handle.0.keep_survivors.fetch_or(release, Ordering::Relaxed);
-    }
-
-    /// Has a drop leave the kill of the child, and of all that is in `scope`, to the reaper thread: hundreds of drops
-    /// don't wait for each other's end in the kernel then. The keeper does it if our program ends before.
-    ///
-    /// Without a scope a drop does not do that: if the program ended at once, the others in the child's group would
-    /// live on.
-    pub fn end_with(&mut self, scope: Scope) {
-        self.end = End::With(scope);
-    }
-
-    /// Moves the ownership out; the drop of what stays here does nothing.
-    #[must_use]
-    pub fn take(&mut self) -> Self {
-        let end = std::mem::replace(&mut self.end, End::Moved);
-        Self { handle: self.handle.clone(), owner: self.owner, end }
-    }
-}
-
-impl std::ops::Deref for Process {
-    type Target = ProcessHandle;
-
-    fn deref(&self) -> &ProcessHandle {
-        &self.handle
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let end = std::mem::replace(&mut self.end, End::Moved);
-        if matches!(end, End::Moved) || self.owner != std::process::id() || !self.is_held() {
-            return;
-        }
-        if matches!(end, End::Kill) {
-            // Nobody is left to tell; the reaper sees to it that the process goes.
-            drop(self.kill_all());
-        }
-        if !matches!(self.reap(), Ok(None)) {
-            return;
-        }
-        match end {
-            End::With(scope) => doomed::leave(self.handle.clone(), scope),
-            _ => reaper::adopt(self.handle.clone()),
-        }
-    }
-}
-
-impl ProcessHandle {
     /// The process id. It stays this child's until it has been reaped.
     #[must_use]
     pub fn pid(&self) -> i32 {

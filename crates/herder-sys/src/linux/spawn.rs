@@ -13,7 +13,8 @@ use super::child::{self, CloseFds, Handlers, Move, Plan, Source};
 use super::dumpable::KeepDumpable;
 use super::environ::environment;
 use super::launch::Launch;
-use super::process::Process;
+use super::owner::Process;
+use super::process::ProcessHandle;
 use super::{cvt, facts, fd, pidfd, reaper};
 use crate::{FdSource, Group, LaunchError, Resource, Scope, SpawnRequest, SpawnStep, Spawned};
 
@@ -80,7 +81,7 @@ pub(super) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> R
     drop(alone);
     let born = born?;
     let pidfd = if born.pidfd >= 0 { Some(fd::own(born.pidfd)) } else { open_pidfd(born.pid) };
-    let process = Process::new(born.pid, pidfd, leads_group);
+    let process = Process::new(ProcessHandle::new(born.pid, pidfd, leads_group));
     launch.born();
     Ok(Spawned { process, launch })
 }

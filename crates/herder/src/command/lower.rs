@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use herder_sys::{FdSource, LaunchError, Resource, Signal, SpawnRequest, SpawnStep, Strings};
 
-use super::program::{Diagnosis, candidates, diagnose};
+use super::program::{Diagnosis, ProgramError, candidates, diagnose, is_path};
 use super::{Command, Stdio, StdioKind, limits};
 use crate::contain::{self, Choice, Containment, Wish};
 use crate::error::{SpawnError, SpawnErrorKind};
@@ -38,8 +38,7 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
         SpawnError::new(&name, SpawnErrorKind::InvalidInput, detail, io::ErrorKind::InvalidInput.into())
     };
     let inherited = herder_sys::environment();
-    let files = candidates(&command.program, command.env.path(own_path(&inherited)))
-        .map_err(|error| invalid(error.to_string()))?;
+    let files = files(command, &inherited).map_err(|error| invalid(error.to_string()))?;
     let variables = if command.env.is_unedited() {
         inherited
     } else {
@@ -109,8 +108,12 @@ fn copy_settings(command: &Command, request: &mut SpawnRequest) {
     request.fds = unix.fds.iter().map(|(fd, source)| (*fd, FdSource::Fd(Arc::clone(source)))).collect();
 }
 
-fn own_path(inherited: &Strings) -> Option<&OsStr> {
-    inherited.pairs().find_map(|(key, value)| (key == "PATH").then_some(value))
+/// The files that the program may mean.
+fn files(command: &Command, inherited: &Strings) -> Result<Vec<PathBuf>, ProgramError> {
+    let inherited = || inherited.pairs().find_map(|(key, value)| (key == "PATH").then_some(value));
+    // What is a path already needs no search of the environment.
+    let path = if is_path(&command.program) { None } else { command.env.path(inherited()) };
+    candidates(&command.program, path)
 }
 
 fn strings<'a>(list: impl Iterator<Item = &'a OsStr>) -> io::Result<Strings> {
@@ -217,8 +220,7 @@ fn describe(step: SpawnStep) -> &'static str {
 fn exec_error(command: &Command, failure: &LaunchError) -> (SpawnErrorKind, String) {
     let source = failure.io();
     let inherited = herder_sys::environment();
-    let path = command.env.path(own_path(&inherited));
-    let files = candidates(&command.program, path).unwrap_or_default();
+    let files = files(command, &inherited).unwrap_or_default();
     let diagnosis = diagnose(failure.errno, &files, command.current_dir.as_deref());
     let kind = match &diagnosis {
         Diagnosis::ProgramNotFound { .. } => SpawnErrorKind::ProgramNotFound,

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 
-use super::Member;
+use super::{Member, register};
 
 /// A scope, until it is let go or ended.
 #[derive(Debug)]
@@ -120,12 +120,9 @@ impl AsRawFd for Changes {
 impl Watch {
     fn new(scope: &Scope) -> Self {
         let can = Handle::try_current().is_ok() && scope.changes().is_some();
-        // Refused if somebody else waits for it in this runtime: then it is looked at from time to time.
-        let interest = Interest::PRIORITY;
-        #[expect(deprecated, reason = "the safe form: the scope owns its descriptor, which never changes")]
-        let register = || AsyncFd::with_interest(Changes(scope.clone()), interest).ok();
-        // Tokio panics in a runtime without its I/O driver, and has no way to ask beforehand.
-        let fd = can.then(|| catch_unwind(AssertUnwindSafe(register)).ok()).flatten().flatten();
+        // Refused if somebody else waits for it in this runtime: then it is looked at from time to time. The scope owns
+        // its descriptor, which never changes.
+        let fd = can.then(|| register(Changes(scope.clone()), Interest::PRIORITY).ok()).flatten();
         Self { fd, timers: Handle::try_current().is_ok() }
     }
 

@@ -8,6 +8,7 @@ use herder_sys::{Group, Mechanism};
 mod fold;
 mod hold;
 mod limit;
+mod reactor;
 
 pub use herder_sys::{Facts, facts};
 
@@ -15,6 +16,7 @@ pub(crate) use fold::Fold;
 pub(crate) use hold::{Hold, members};
 pub use limit::{Limit, LimitResult, host_limits};
 pub(crate) use limit::{apply, refuse};
+pub(crate) use reactor::register;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -99,6 +101,7 @@ impl Leak {
     }
 }
 
+// The engine's has the kernel's pid, a signed number; this one has it as `std` and Tokio give ids.
 /// A process in a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
