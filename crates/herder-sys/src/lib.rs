@@ -21,6 +21,7 @@
 //! Linux before 5.14), `pidfd_group` (for the keeper).
 
 mod signal;
+mod step;
 mod types;
 
 #[cfg(target_os = "linux")]
@@ -32,12 +33,10 @@ use linux as sys;
 compile_error!("herder-sys has a backend for Linux only, so far");
 
 pub use signal::{ParseSignalError, Signal};
+pub use step::{Group, SpawnStep};
 pub use sys::{
     Launch, Limit, Mechanism, Member, PreExec, Process, ProcessHandle, Refusal, Scope, ScopeStats,
     environment, facts, foreground_terminal, is_permanent_thread, is_shortage, keeper, mechanism, pipe,
     set_nonblocking, spawn, spawn_on_thread, stack_limit, tidy_scopes,
 };
-pub use types::{
-    Exit, Facts, FdSource, Group, LaunchError, Pipe, Resource, SpawnRequest, SpawnStep, Spawned, Strings,
-    Usage,
-};
+pub use types::{Exit, Facts, FdSource, LaunchError, Pipe, Resource, SpawnRequest, Spawned, Strings, Usage};

@@ -6,11 +6,14 @@
 //! | `launch` | what a child reads until its `execve`, and how that ended |
 //! | `birth` | the clone3, clone and fork calls themselves |
 //! | `child` | what the child runs before its `execve`: bare system calls only |
+//! | `abi` | what that is built on, here and in the keeper |
 //! | `syscall` | system calls without the C library |
 //! | `process` | observe, reap, signal |
 //! | `pidfd` | the system calls on pidfds |
 //! | `scope` | what holds processes together, whichever mechanism does it |
 //! | `cgroup` | scopes that are cgroups |
+//! | `kept` | scopes whose children a keeper bears |
+//! | `found` | whether a mechanism can be had, found out once |
 //! | `per_process` | state that a forked copy of us does not share |
 //! | `reaper` | the thread that reaps what was dropped |
 //! | `thread` | the thread that starts children for threads that may end before them |
@@ -19,6 +22,7 @@
 //! | `environ` | our own environment, for children that inherit it |
 //! | `fd` | pipes and descriptor flags |
 
+mod abi;
 mod birth;
 mod cgroup;
 mod child;
@@ -26,7 +30,9 @@ mod dumpable;
 mod environ;
 mod facts;
 mod fd;
+mod found;
 pub mod keeper;
+mod kept;
 mod launch;
 mod per_process;
 mod pidfd;

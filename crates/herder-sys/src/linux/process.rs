@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::kept::{Cord, News};
 use super::{cvt, launch, pidfd, reaper};
 use crate::{Exit, Signal, Usage};
 
@@ -27,6 +28,8 @@ pub struct ProcessHandle(Arc<Inner>);
 struct Inner {
     pid: i32,
     pidfd: Option<OwnedFd>,
+    /// If the child is that of its scope's keeper, and not ours to wait for.
+    cord: Option<Cord>,
     leads_group: bool,
     keep_survivors: AtomicBool,
     life: Mutex<Life>,
@@ -43,9 +46,19 @@ enum Life {
 
 impl Process {
     pub(super) fn new(pid: i32, pidfd: Option<OwnedFd>, leads_group: bool) -> Self {
+        Self::make(pid, pidfd, None, leads_group)
+    }
+
+    /// A child of its scope's keeper, the leader of a group.
+    pub(super) fn kept(pid: i32, pidfd: OwnedFd, cord: Cord) -> Self {
+        Self::make(pid, Some(pidfd), Some(cord), true)
+    }
+
+    fn make(pid: i32, pidfd: Option<OwnedFd>, cord: Option<Cord>, leads_group: bool) -> Self {
         let inner = Inner {
             pid,
             pidfd,
+            cord,
             leads_group,
             keep_survivors: AtomicBool::new(false),
             life: Mutex::new(Life::Held),
@@ -98,9 +111,15 @@ impl ProcessHandle {
         self.0.pid
     }
 
-    /// The descriptor that becomes readable when the child has exited (pidfd_open(2)), where the host has it.
+    /// The descriptor that becomes readable when the child has exited, where the host has it: its pidfd
+    /// (pidfd_open(2)), or that on which the keeper of its scope tells its end.
     #[must_use]
     pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.cord.as_ref().map(AsFd::as_fd).or(self.own_pidfd())
+    }
+
+    /// The child itself.
+    pub(super) fn own_pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.0.pidfd.as_ref().map(AsFd::as_fd)
     }
 
@@ -159,6 +178,9 @@ impl ProcessHandle {
 
     /// waitid(2) without reaping. A child that is no more (reaped by somebody) has exited.
     fn look(&self, options: i32) -> io::Result<bool> {
+        if let Some((cord, pidfd)) = self.0.cord.as_ref().zip(self.0.pidfd.as_ref()) {
+            return cord.has_ended(pidfd, options & libc::WNOHANG == 0);
+        }
         match self.waitid(options | libc::WEXITED | libc::WNOWAIT, None) {
             Ok(status) => Ok(status.is_some()),
             Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(true),
@@ -210,24 +232,46 @@ impl ProcessHandle {
             // ESRCH: nothing is left, or the child never came to lead a group.
             drop(self.kill_group(libc::SIGKILL));
         }
+        let exit = match &self.0.cord {
+            None => self.take_exit(),
+            Some(cord) => self.take_told(cord),
+        };
+        match exit {
+            Ok(Some(exit)) => *life = Life::Reaped(exit),
+            Err(ref error) if error.raw_os_error() == Some(libc::ECHILD) => *life = Life::Lost,
+            _ => {}
+        }
+        exit
+    }
+
+    /// What the keeper of its scope says, or what the kernel can say when that is gone.
+    fn take_told(&self, cord: &Cord) -> io::Result<Option<Exit>> {
+        match cord.read()? {
+            News::None => Ok(None),
+            News::Ended(exit) => Ok(Some(exit)),
+            // It is about to be ended.
+            News::Cut if !self.look(libc::WNOHANG)? => Ok(None),
+            News::Cut => self.recover().map(Some),
+        }
+    }
+
+    /// The status of a child that somebody else reaped.
+    fn recover(&self) -> io::Result<Exit> {
+        let status = self.0.pidfd.as_ref().and_then(pidfd::recover);
+        let status = status.ok_or_else(|| io::Error::from_raw_os_error(libc::ECHILD))?;
+        Ok(Exit { status, usage: None })
+    }
+
+    /// Reaps it.
+    fn take_exit(&self) -> io::Result<Option<Exit>> {
         // SAFETY: all zeroes is a valid rusage.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-        let exit = match self.waitid(libc::WEXITED | libc::WNOHANG, Some(&mut usage)) {
-            Ok(Some(status)) => Exit { status, usage: Some(convert(&usage)) },
-            Ok(None) => return Ok(None),
-            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
-                match self.0.pidfd.as_ref().and_then(pidfd::recover) {
-                    Some(status) => Exit { status, usage: None },
-                    None => {
-                        *life = Life::Lost;
-                        return Err(error);
-                    }
-                }
-            }
-            Err(error) => return Err(error),
-        };
-        *life = Life::Reaped(exit);
-        Ok(Some(exit))
+        match self.waitid(libc::WEXITED | libc::WNOHANG, Some(&mut usage)) {
+            Ok(Some(status)) => Ok(Some(Exit { status, usage: Some(convert(&usage)) })),
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => self.recover().map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// waitid(2) by pidfd, or by pid where that is refused: as long as the child is ours, the two mean the same.
@@ -248,7 +292,12 @@ impl ProcessHandle {
     }
 
     /// Does something with the pid of a child that has not exited, while it can't mean anybody else.
+    ///
+    /// Not with the pid of a keeper's child: that keeper reaps it whenever it likes.
     pub(super) fn while_held(&self, act: impl FnOnce(i32) -> io::Result<()>) -> io::Result<()> {
+        if self.0.cord.is_some() {
+            return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+        }
         let life = self.life();
         if !matches!(*life, Life::Held) || self.look(libc::WNOHANG)? {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
@@ -368,12 +417,16 @@ fn waitid(
     }
     // SAFETY: set by waitid.
     let value = unsafe { info.si_status() };
-    let raw = match info.si_code {
+    Ok(Some(ExitStatus::from_raw(status_from(info.si_code, value))))
+}
+
+/// A wait status from what a `siginfo_t` says.
+pub(super) fn status_from(code: i32, value: i32) -> i32 {
+    match code {
         libc::CLD_EXITED => (value & 0xff) << 8,
         libc::CLD_DUMPED => value | 0x80,
         _ => value,
-    };
-    Ok(Some(ExitStatus::from_raw(raw)))
+    }
 }
 
 /// A process that is gone needs no signal.
@@ -384,7 +437,7 @@ fn forgive_gone(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn convert(usage: &libc::rusage) -> Usage {
+pub(super) fn convert(usage: &libc::rusage) -> Usage {
     let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
     Usage {
         user: time(usage.ru_utime),

@@ -15,6 +15,7 @@ mod environ;
 mod fds;
 mod keeper_end;
 mod keeper_one;
+mod kept_basics;
 mod owner;
 mod repeats;
 mod rungs;

@@ -224,8 +224,8 @@ pub(crate) fn keep_on_exec(file: &impl AsRawFd) {
 }
 
 /// Whether a priority event comes in time.
-pub(crate) fn wait_priority(fd: &impl AsRawFd, milliseconds: i32) -> bool {
-    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLPRI, revents: 0 };
+pub(crate) fn wait_news(fd: &impl AsRawFd, milliseconds: i32) -> bool {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLPRI | libc::POLLIN, revents: 0 };
     // SAFETY: one structure.
     check(unsafe { libc::poll(&raw mut poll, 1, milliseconds) }.into()) == 1
 }
