@@ -30,6 +30,8 @@ pub(crate) const RESET_IGNORED: u32 = 1 << 7;
 pub(crate) const SESSION: u32 = 1 << 8;
 /// Other descriptors are closed one by one, not by close_range(2).
 pub(crate) const CLOSE_LISTED: u32 = 1 << 9;
+/// The processors are told, be it none.
+pub(crate) const AFFINITY: u32 = 1 << 11;
 /// The body is in a memory file.
 pub(crate) const LONG: u32 = 1 << 10;
 

@@ -64,6 +64,10 @@ fn read(order: &Order, body: &Body<'_>, keeper: i32) -> Option<Plan> {
         };
         Some(Move { source, target })
     })?;
+    // Those that the owner has not either. Ours are open, so none of what came along is among them.
+    for fd in (0..3).filter(|fd| !moves.iter().any(|m| m.target == *fd)) {
+        sys::close(fd);
+    }
     let groups = rest.list(order.groups, |rest| rest.int().map(|id| id as u32))?;
     let cwd = if has(order::DIR) { Some(rest.string()?) } else { None };
     let paths = rest.strings(order.paths)?;
@@ -78,7 +82,7 @@ fn read(order: &Order, body: &Body<'_>, keeper: i32) -> Option<Plan> {
         reset_ignored: has(order::RESET_IGNORED),
         group: if has(order::SESSION) { Group::NewSession } else { Group::New },
         nice: has(order::NICE).then_some(order.nice),
-        affinity: (!affinity.is_empty()).then_some(affinity),
+        affinity: has(order::AFFINITY).then_some(affinity),
         moves: lift(moves, &mut rest.arena)?,
         pipe: Cell::new(*body.fds.get(order::PIPE)?),
         floor: order.floor,

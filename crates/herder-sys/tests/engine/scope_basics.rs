@@ -242,11 +242,13 @@ fn watching_reports_the_end() {
         let Some(scope) = scope_by(mechanism) else { continue };
         let child = launched_in(&scope, sh("sleep 0.05"));
         let watched = scope.changes().unwrap();
+        let is_cgroup = mechanism == Mechanism::Cgroup;
+        let events = if is_cgroup { libc::POLLPRI } else { libc::POLLIN };
         until("it is empty, by watching", || {
             if scope.is_empty().unwrap() {
                 return true;
             }
-            assert!(os::wait_news(&watched, 5000), "told in time");
+            assert!(os::wait_news(&watched, events, 5000), "told in time");
             false
         });
         assert!(status(&child).success());

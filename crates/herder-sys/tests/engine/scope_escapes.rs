@@ -41,6 +41,7 @@ fn every_tree_is_gone(mechanism: Mechanism, rounds: usize) {
             }
             let scope = scope_by(mechanism).unwrap();
             let leader = launched_in(&scope, request);
+            println!("{name} ...");
             until_members(&scope, least);
             let seen = pids(&scope);
             let took = kill_all(&scope);
@@ -211,7 +212,7 @@ fn owner() -> (i32, i32, BufReader<fs::File>) {
 #[test]
 fn the_house_of_a_dead_owner_is_swept_and_that_of_a_live_one_is_not() {
     alone(|| {
-        if herder_sys::mechanism(herder_sys::Mechanism::Cgroup).is_err() {
+        if herder_sys::mechanism(Mechanism::Cgroup).is_err() {
             return;
         }
         for _ in 0..20 {

@@ -134,6 +134,7 @@ pub(super) fn write(plan: &Plan) -> (Order, Letter) {
 fn flags(plan: &Plan) -> u32 {
     let all = [
         (plan.nice.is_some(), sheet::NICE),
+        (plan.affinity.is_some(), sheet::AFFINITY),
         (plan.umask.is_some(), sheet::UMASK),
         (plan.groups.is_some(), sheet::GROUPS),
         (plan.gid.is_some(), sheet::GID),
