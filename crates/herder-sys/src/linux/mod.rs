@@ -53,7 +53,7 @@ pub use pre_exec::PreExec;
 pub use process::{Process, ProcessHandle};
 pub use scope::{Limit, Mechanism, Member, Refusal, Scope, ScopeStats, is_shortage, mechanism, tidy_scopes};
 pub use spawn::spawn;
-pub use thread::{is_permanent_thread, spawn_on_thread};
+pub use thread::{is_permanent_thread, spawn_later, spawn_on_thread};
 
 use std::io;
 
