@@ -124,13 +124,15 @@ struct Heritage {
     descriptors: [u64; 2],
     /// Text, and zeroes behind it.
     oom_score: [u8; 8],
+    ignores_sigchld: bool,
 }
 
 impl Heritage {
     fn take() -> Self {
         let mut oom_score = [0; 8];
         sys::oom_score(&mut oom_score);
-        Self { descriptors: sys::raise_descriptor_limit(), oom_score }
+        let descriptors = sys::raise_descriptor_limit();
+        Self { descriptors, oom_score, ignores_sigchld: processes::see_children() }
     }
 }
 

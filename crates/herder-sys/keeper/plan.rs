@@ -6,6 +6,7 @@ use core::ffi::{CStr, c_char};
 use crate::abi;
 use crate::child::{self, CloseFds, Handlers, Move, Plan, Source};
 use crate::order::{self, Order};
+use crate::processes;
 use crate::step::{Group, SpawnStep};
 use crate::sys::{self, Errno, numbers};
 use crate::Heritage;
@@ -19,6 +20,9 @@ pub(crate) struct Body<'a> {
 /// Becomes the ordered child.
 pub(crate) fn carry_out(order: &Order, body: &Body<'_>, keeper: i32, heritage: &Heritage) -> ! {
     let pipe = body.fds.get(order::PIPE).copied().unwrap_or(-1);
+    if heritage.ignores_sigchld && order.has & order::RESET_IGNORED == 0 {
+        processes::set_sigchld(abi::SIG_IGN);
+    }
     let failed = match prepare(body, heritage) {
         Err(failed) => failed,
         Ok(()) => match read(order, body, keeper) {

@@ -105,3 +105,21 @@ pub(crate) fn quiet(signals: i32) {
     let mut buffer = [0; 128];
     while sys::read(signals, &mut buffer).is_ok_and(|text| !text.is_empty()) {}
 }
+
+/// Whether dead children vanish unseen, as the owner wants it for itself. They don't any more.
+pub(crate) fn see_children() -> bool {
+    let mut action = [0usize; 4];
+    // SAFETY: the buffer is as large as the kernel's structure.
+    let _ = unsafe { syscall(abi::SYS_rt_sigaction, [sys::SIGCHLD, 0, (&raw mut action).addr(), 8, 0, 0]) };
+    let ignored = action.first() == Some(&abi::SIG_IGN);
+    if ignored {
+        set_sigchld(abi::SIG_DFL);
+    }
+    ignored
+}
+
+pub(crate) fn set_sigchld(handler: usize) {
+    let action = [handler, 0, 0, 0];
+    // SAFETY: the buffer is as large as the kernel's structure.
+    let _ = unsafe { syscall(abi::SYS_rt_sigaction, [sys::SIGCHLD, (&raw const action).addr(), 0, 8, 0, 0]) };
+}

@@ -99,7 +99,8 @@ impl Scope {
                     while !self.end(LIMIT_MS) && !sys::is_readable(self.owner) {}
                     return;
                 }
-                Err(sys::EAGAIN | sys::EINTR) => {}
+                // Reset, as the owner has not read all that was said to it: what it has said itself is there still.
+                Err(sys::EAGAIN | sys::EINTR | sys::ECONNRESET) => {}
                 Err(_) => {
                     self.end(LIMIT_MS);
                     return;

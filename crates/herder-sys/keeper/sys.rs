@@ -15,6 +15,7 @@ pub(crate) const ESRCH: Errno = 3;
 pub(crate) const EINTR: Errno = 4;
 pub(crate) const EAGAIN: Errno = 11;
 pub(crate) const EINVAL: Errno = 22;
+pub(crate) const ECONNRESET: Errno = 104;
 pub(crate) const ENODEV: Errno = 19;
 
 pub(crate) const SIGKILL: i32 = 9;

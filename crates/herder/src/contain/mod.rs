@@ -23,8 +23,8 @@ pub enum Containment {
     /// [`Child::refusals`](crate::Child::refusals) why it is no stronger one.
     ///
     /// The keeper's children are in a session of their own. So a child that is given a terminal, as one of its standard
-    /// streams or by [`fd`](crate::os::unix::CommandExt::fd), is not its child, and neither is one that is to be in a
-    /// group of ours, or gets all our descriptors.
+    /// streams or by [`fd`](crate::os::unix::CommandExt::fd), is not its child, and neither is one for which the command
+    /// names a process group, or which gets all our descriptors.
     ///
     /// A process group of its own comes on top, unless the child is to use our terminal: one that inherits the
     /// terminal as its standard input, while we are in the foreground, stays in our group, as the terminal stops
@@ -200,6 +200,9 @@ impl Wish {
         match (self.unkeepable, self.ill_kept) {
             (Some(reason), _) => Err(reason),
             (_, Some(reason)) if !by_name => Err(reason),
+            _ if self.group == Group::New && !by_name => Err(
+                "its children have a session of their own, and others may be meant to join the group asked for",
+            ),
             _ if matches!(group, Group::Inherit | Group::Join(_)) => {
                 Err("its children have a session of their own, and this one is to be in a group of ours")
             }
@@ -338,6 +341,10 @@ mod tests {
         assert_eq!(chosen(joined, &keeper), (Group::Join(7), Strength::Child, 2));
         assert!(choose(Wish { containment: Containment::Keeper, ..joined }, &keeper).is_err());
         assert!(choose(Wish { unkeepable: Some("no"), ..by_name }, &keeper).is_err());
+        // Others may join a group that is asked for; a session is nobody's to join.
+        let group = |group| Wish { group, ..wish(Containment::Auto) };
+        assert_eq!(chosen(group(Group::New), &keeper), (Group::New, Strength::Group, 2));
+        assert_eq!(chosen(group(Group::NewSession), &keeper), (Group::NewSession, Strength::Keeper, 1));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
-    Leash, cpu_time, current_thread, eventually, fixture, is_gone, line, multi_thread, run, state, within,
+    Leash, cpu_time, current_thread, eventually, fixture, is_dead, is_gone, line, multi_thread, run, state,
+    within,
 };
 
 /// A child with a grandchild, both up.
@@ -146,7 +147,7 @@ fn a_child_that_ended_unseen_is_reaped_by_the_drop_itself() {
     run(async {
         let child = fixture(&[]).spawn().unwrap();
         let pid = child.id().unwrap();
-        eventually("it ends", || state(pid) == Some('Z'));
+        eventually("it ends", || is_dead(pid));
         drop(child);
         assert!(is_gone(pid));
     });

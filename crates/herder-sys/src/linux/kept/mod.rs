@@ -85,6 +85,8 @@ impl Kept {
                 }
                 // Who reads this looks for itself.
                 Ok((message, _)) => debug_assert_eq!(message.kind, EMPTY),
+                // It has not read all that it was told, and is gone. What it has said is there still.
+                Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => {}
                 // No more for now, or for ever.
                 Err(_) => return,
             }
