@@ -109,7 +109,7 @@ fn keep() -> ! {
         cgroup_kill: true,
         pidfd_group: true,
         house: None,
-        children: Children::new(heritage.descriptors[1]),
+        children: Children::new(sys::raise_descriptor_limit()),
     };
     if keeper.greet().is_ok() {
         keeper.listen();
@@ -121,7 +121,6 @@ fn keep() -> ! {
 /// What the owner has left us, and is to be that of a child that is born here, but that we have changed for ourselves.
 #[derive(Clone, Copy)]
 struct Heritage {
-    descriptors: [u64; 2],
     /// Text, and zeroes behind it.
     oom_score: [u8; 8],
     ignores_sigchld: bool,
@@ -131,8 +130,7 @@ impl Heritage {
     fn take() -> Self {
         let mut oom_score = [0; 8];
         sys::oom_score(&mut oom_score);
-        let descriptors = sys::raise_descriptor_limit();
-        Self { descriptors, oom_score, ignores_sigchld: processes::see_children() }
+        Self { oom_score, ignores_sigchld: processes::see_children() }
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Order {
     pub(crate) kind: u32,
     pub(crate) has: u32,
     pub(crate) mask: u64,
+    /// The limit of descriptors, soft and hard, which the keeper has raised for itself.
+    pub(crate) descriptors: [u64; 2],
     /// Bytes of the body.
     pub(crate) bytes: u64,
     pub(crate) nice: i32,

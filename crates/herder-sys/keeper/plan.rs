@@ -23,7 +23,7 @@ pub(crate) fn carry_out(order: &Order, body: &Body<'_>, keeper: i32, heritage: &
     if heritage.ignores_sigchld && order.has & order::RESET_IGNORED == 0 {
         processes::set_sigchld(abi::SIG_IGN);
     }
-    let failed = match prepare(body, heritage) {
+    let failed = match prepare(order, body, heritage) {
         Err(failed) => failed,
         Ok(()) => match read(order, body, keeper) {
             Some(plan) => {
@@ -39,7 +39,7 @@ pub(crate) fn carry_out(order: &Order, body: &Body<'_>, keeper: i32, heritage: &
 }
 
 /// Makes of the keeper's what was the owner's.
-fn prepare(body: &Body<'_>, heritage: &Heritage) -> Result<(), (SpawnStep, Errno)> {
+fn prepare(order: &Order, body: &Body<'_>, heritage: &Heritage) -> Result<(), (SpawnStep, Errno)> {
     let score = heritage.oom_score.split(|byte| !byte.is_ascii_digit() && *byte != b'-').next();
     if let Some(score) = score.filter(|score| !score.is_empty()) {
         // One that is kept from it is easier to kill, and runs.
@@ -47,7 +47,7 @@ fn prepare(body: &Body<'_>, heritage: &Heritage) -> Result<(), (SpawnStep, Errno
     }
     let dir = body.fds.get(order::CWD).copied().unwrap_or(-1);
     numbers(abi::SYS_fchdir, [dir as usize, 0, 0, 0]).map_err(|errno| (SpawnStep::Chdir, errno))?;
-    sys::set_descriptor_limit(heritage.descriptors).map_err(|errno| (SpawnStep::Limits, errno))
+    sys::set_descriptor_limit(order.descriptors).map_err(|errno| (SpawnStep::Limits, errno))
 }
 
 fn read(order: &Order, body: &Body<'_>, keeper: i32) -> Option<Plan> {

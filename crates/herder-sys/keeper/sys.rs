@@ -150,14 +150,16 @@ pub(crate) fn oom_score(buffer: &mut [u8]) -> &[u8] {
 
 const OOM_SCORE: &CStr = c"/proc/self/oom_score_adj";
 
-/// Lets us have as many descriptors as we may. Gives the soft and the hard limit that there were.
-pub(crate) fn raise_descriptor_limit() -> [u64; 2] {
+/// Lets us have as many descriptors as we may, and tells how many that is.
+pub(crate) fn raise_descriptor_limit() -> u64 {
     let mut limit = [0u64; 2];
     let number = abi::RLIMIT_NOFILE as usize;
     // SAFETY: one structure of two numbers is written.
     let _ = unsafe { syscall(abi::SYS_prlimit64, [0, number, 0, (&raw mut limit).addr(), 0, 0]) };
-    let _ = set_descriptor_limit([limit[1]; 2]);
-    limit
+    match set_descriptor_limit([limit[1]; 2]) {
+        Ok(()) => limit[1],
+        Err(_) => limit[0],
+    }
 }
 
 pub(crate) fn set_descriptor_limit(limit: [u64; 2]) -> Result<(), Errno> {

@@ -147,7 +147,8 @@ impl ProcessHandle {
 
     /// Whether the child has exited. It is not reaped.
     ///
-    /// `false` although the pidfd is readable: another process traces the dead child and has not let go of it.
+    /// `false` although the pidfd is readable: another process traces the dead child and has not let go of it. `true`
+    /// although [`reap`](Self::reap) has no answer yet: the keeper of its scope is about to give it.
     ///
     /// # Errors
     ///

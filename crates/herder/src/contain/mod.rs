@@ -132,6 +132,14 @@ pub struct Refusal {
     pub reason: String,
 }
 
+impl Refusal {
+    /// That `strength` can't be had, and why, for whoever looks at more than this library does.
+    #[must_use]
+    pub fn new(strength: Strength, reason: String) -> Self {
+        Self { strength, reason }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.strength, self.reason)

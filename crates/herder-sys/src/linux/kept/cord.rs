@@ -49,11 +49,12 @@ impl Cord {
         }
     }
 
-    /// Whether the child has ended; waits for that if `wait` says so. `pidfd` is the child.
+    /// Whether the child, which is `pidfd`, has ended. With `wait` it waits for that, and until the end was told.
     pub(in super::super) fn has_ended(&self, pidfd: &OwnedFd, wait: bool) -> io::Result<bool> {
-        if !is_readable(&self.0, wait)? {
-            return Ok(false);
+        if !wait {
+            return is_readable(pidfd, false);
         }
+        is_readable(&self.0, true)?;
         let mut kind = 0u32;
         // SAFETY: four bytes are written at most.
         let read = unsafe {
@@ -61,7 +62,7 @@ impl Cord {
             libc::recv(self.0.as_raw_fd(), (&raw mut kind).cast(), size_of::<u32>(), flags)
         };
         // Else the keeper is gone, and the child perhaps not yet.
-        if read > 0 { Ok(true) } else { is_readable(pidfd, wait) }
+        if read > 0 { Ok(true) } else { is_readable(pidfd, true) }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! What a child inherits comes from it, and it has it from us, from when it was started. So it is another one as soon
 //! as one of these has changed: users, groups and rights, the file mode mask, ignored signals, sandboxes, niceness,
-//! resource limits, the cgroup, the OOM score. (Its own are lifted out of the way, and put back in the child.)
+//! resource limits, the cgroup, the OOM score. What it changes for itself is put back in the child; the working directory,
+//! the processors and the limit of descriptors are sent with each order.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,6 +18,7 @@ use super::super::keeper::{Refused, lifeline};
 use super::super::per_process::PerProcess;
 use super::super::{facts, pidfd};
 use super::Kept;
+use super::order::limit;
 use crate::{Refusal, facts as host};
 
 #[derive(Debug)]
@@ -31,7 +33,7 @@ struct Heritage {
     status: Vec<String>,
     cgroup: Vec<u8>,
     oom_score: Vec<u8>,
-    limits: Vec<(u64, u64)>,
+    limits: Vec<[u64; 2]>,
     niceness: i32,
 }
 
@@ -65,7 +67,7 @@ impl Heritage {
             status: lines.lines().filter(counts).map(str::to_owned).collect(),
             cgroup: read("/proc/self/cgroup"),
             oom_score: read("/proc/self/oom_score_adj"),
-            limits: (0..16).map(limit).collect(),
+            limits: (0..16).filter(|resource| *resource != libc::RLIMIT_NOFILE).map(limit).collect(),
             // SAFETY: numbers only.
             niceness: unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) },
         }
@@ -77,14 +79,6 @@ impl fmt::Debug for Heritage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Heritage(..)")
     }
-}
-
-fn limit(resource: u32) -> (u64, u64) {
-    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
-    let (call, nothing) = (libc::SYS_prlimit64, std::ptr::null::<libc::rlimit64>());
-    // SAFETY: one structure is written. Those that a kernel does not know stay zero.
-    unsafe { libc::syscall(call, 0, resource, nothing, &raw mut limit) };
-    (limit.rlim_cur, limit.rlim_max)
 }
 
 /// Our end of a new scope's socket, and the nursery that bears its keeper.

@@ -83,12 +83,22 @@ fn processors() -> io::Result<Vec<usize>> {
     Ok(words)
 }
 
+/// A limit of ours, soft and hard; one that the kernel does not know is none at all.
+pub(super) fn limit(resource: u32) -> [u64; 2] {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let (call, nothing) = (libc::SYS_prlimit64, std::ptr::null::<libc::rlimit64>());
+    // SAFETY: one structure is written.
+    unsafe { libc::syscall(call, 0, resource, nothing, &raw mut limit) };
+    [limit.rlim_cur, limit.rlim_max]
+}
+
 /// Writes the order for a plan.
 pub(super) fn write(plan: &Plan) -> (Order, Letter) {
     let mut letter = Letter::default();
     let mut order = Order {
         kind: BEAR,
         mask: plan.mask,
+        descriptors: limit(libc::RLIMIT_NOFILE),
         floor: plan.floor,
         has: flags(plan),
         nice: plan.nice.unwrap_or(0),
