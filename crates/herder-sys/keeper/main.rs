@@ -76,7 +76,8 @@ mod pre_exec {
 use children::Children;
 use house::House;
 use protocol::{
-    FORGET, HELLO, HOUSE, LEADS_GROUP, LIFELINE, Message, NO_CGROUP_KILL, NO_PIDFD_GROUP, NURSERY, OWNER, WATCH,
+    FORGET, HELLO, HOUSE, LEADS_GROUP, LIFELINE, Message, NO_CGROUP_KILL, NO_PIDFD_GROUP, NURSERY, OWNER,
+    WATCH,
 };
 use step::{Group, SpawnStep};
 use sys::Errno;

@@ -148,12 +148,16 @@ impl Nursery {
             }
         }
         let wards = self.wards;
-        wards.kill_until(LIMIT_MS - PATIENCE_MS, |_| true, || loop {
-            match processes::reap_any() {
-                Ok(Some(_)) | Err(sys::EINTR) => {}
-                Ok(None) => return false,
-                Err(_) => return true,
-            }
-        });
+        wards.kill_until(
+            LIMIT_MS - PATIENCE_MS,
+            |_| true,
+            || loop {
+                match processes::reap_any() {
+                    Ok(Some(_)) | Err(sys::EINTR) => {}
+                    Ok(None) => return false,
+                    Err(_) => return true,
+                }
+            },
+        );
     }
 }

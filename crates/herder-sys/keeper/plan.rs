@@ -3,13 +3,13 @@
 use core::cell::Cell;
 use core::ffi::{CStr, c_char};
 
+use crate::Heritage;
 use crate::abi;
 use crate::child::{self, CloseFds, Handlers, Move, Plan, Source};
 use crate::order::{self, Order};
 use crate::processes;
 use crate::step::{Group, SpawnStep};
 use crate::sys::{self, Errno, numbers};
-use crate::Heritage;
 
 /// What stands behind an order, and the descriptors that came with it.
 pub(crate) struct Body<'a> {
@@ -146,7 +146,8 @@ impl Arena {
         // No element of a list is larger, and each list ends with a null pointer.
         const LARGEST: usize = 32;
         let counts = [order.limits, order.processors, order.moves, order.moves, order.groups, order.paths];
-        let elements = counts.iter().chain(&[order.argv, order.envp]).map(|count| *count as usize + 1).sum::<usize>();
+        let elements =
+            counts.iter().chain(&[order.argv, order.envp]).map(|count| *count as usize + 1).sum::<usize>();
         let bytes = elements * LARGEST;
         let start = sys::map(bytes)?.expose_provenance();
         Some(Self { next: start, end: start + bytes })

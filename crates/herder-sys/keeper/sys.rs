@@ -183,7 +183,8 @@ pub(crate) fn map_file(fd: i32, bytes: usize) -> Option<*mut u8> {
     const PROT_READ: usize = 1;
     const MAP_PRIVATE: usize = 2;
     // SAFETY: a new mapping, nothing of ours is replaced.
-    let address = unsafe { syscall(abi::SYS_mmap, [0, bytes, PROT_READ, MAP_PRIVATE, fd as usize, 0]) }.ok()?;
+    let address =
+        unsafe { syscall(abi::SYS_mmap, [0, bytes, PROT_READ, MAP_PRIVATE, fd as usize, 0]) }.ok()?;
     Some(core::ptr::with_exposed_provenance_mut(address))
 }
 
@@ -241,11 +242,15 @@ pub(crate) fn pause_us(microseconds: u64) {
 }
 
 pub(crate) fn now_ms() -> u64 {
+    now_us() / 1000
+}
+
+pub(crate) fn now_us() -> u64 {
     const CLOCK_MONOTONIC: usize = 1;
     let mut time = [0u64; 2];
     // SAFETY: one structure of two numbers is written.
     let _ = unsafe { syscall(abi::SYS_clock_gettime, [CLOCK_MONOTONIC, (&raw mut time).addr(), 0, 0, 0, 0]) };
-    time[0] * 1000 + time[1] / 1_000_000
+    time[0] * 1_000_000 + time[1] / 1000
 }
 
 pub(crate) fn recvmsg(socket: i32, header: &mut Header, flags: usize) -> Result<usize, Errno> {

@@ -7,6 +7,9 @@ use crate::abi;
 use crate::processes::quiet;
 use crate::sys::{self, Errno, syscall};
 
+/// A round of kills is followed by a pause of so many microseconds for each that was killed.
+const KILL_US: u64 = 10;
+
 /// The kernel's list of our children, and what tells that one of them died.
 #[derive(Clone, Copy)]
 pub(crate) struct Wards {
@@ -47,16 +50,19 @@ impl Wards {
         }
     }
 
-    /// Kills each with the group that it leads, which is one atomic step against forks in there.
-    pub(crate) fn kill(&self, is_meant: impl Fn(i32) -> bool) {
+    /// Kills each with the group that it leads, which is one atomic step against forks in there. Gives how many.
+    fn kill(&self, is_meant: impl Fn(i32) -> bool) -> u64 {
+        let mut count = 0;
         self.for_each(|pid| {
             if is_meant(pid) {
+                count += 1;
                 if sys::getpgid(pid) == Ok(pid) {
                     sys::kill(-pid, sys::SIGKILL);
                 }
                 sys::kill(pid, sys::SIGKILL);
             }
         });
+        count
     }
 
     /// Kills, in rounds, until `is_over`, or the time is over. Whether it is. It asks after each death, and from time to
@@ -69,8 +75,12 @@ impl Wards {
     ) -> bool {
         let start = sys::now_ms();
         let mut pause_us = 50;
+        // Many take their time to die: nobody is helped by a kill of all after each death.
+        let mut next_us = 0;
         for round in 0.. {
-            self.kill(&is_meant);
+            if sys::now_us() >= next_us {
+                next_us = self.kill(&is_meant) * KILL_US + sys::now_us();
+            }
             if is_over() {
                 return true;
             }

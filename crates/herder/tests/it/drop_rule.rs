@@ -8,8 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
-    Leash, cpu_time, current_thread, eventually, fixture, is_dead, is_gone, line, multi_thread, run,
-    within,
+    Leash, cpu_time, current_thread, eventually, fixture, is_dead, is_gone, line, multi_thread, run, within,
 };
 
 /// A child with a grandchild, both up.
