@@ -4,7 +4,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use herder_sys::{FdSource, LaunchError, Process, Scope, SpawnRequest, SpawnStep, Spawned};
+use herder_sys::{FdSource, LaunchError, Mechanism, Process, Scope, SpawnRequest, SpawnStep, Spawned};
 use tokio::runtime::Handle;
 
 use crate::child::{
@@ -78,7 +78,11 @@ impl Command {
     /// latest, and stands in `launch`. Feeding has not begun.
     pub(crate) async fn begin(&self, defaults: Defaults) -> Result<Child, SpawnError> {
         let (prepared, request) = prepare(self, defaults)?;
-        let spawned = if must_hop(&request) {
+        let spawned = if is_kept(&request) && Handle::try_current().is_ok() {
+            // Its keeper is asked, and the answer waited for. Cancelled meanwhile, nobody takes the child, and the drop
+            // ends it.
+            tokio::task::spawn_blocking(herder_sys::spawn_later(request)).await.unwrap_or(Err(gone()))
+        } else if must_hop(&request) || is_kept(&request) {
             let (sender, receiver) = tokio::sync::oneshot::channel();
             // Cancelled meanwhile, nobody takes the child, and the drop ends it.
             let send = move |result| drop(sender.send(result));
@@ -97,7 +101,12 @@ impl Command {
 /// The parent-death signal follows the end of the thread that made the child, so only a thread that lives as long as
 /// the program may make it.
 fn must_hop(request: &SpawnRequest) -> bool {
-    request.die_with_owner.is_some() && !herder_sys::is_permanent_thread()
+    request.die_with_owner.is_some() && !is_kept(request) && !herder_sys::is_permanent_thread()
+}
+
+/// Whether a keeper bears the child, and ends it with us, whichever thread asks.
+fn is_kept(request: &SpawnRequest) -> bool {
+    request.scope.as_ref().is_some_and(|scope| scope.mechanism() == Mechanism::Keeper)
 }
 
 /// The thread that never ends has ended: not to be expected.

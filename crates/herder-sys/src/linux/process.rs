@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::keeper::{self, Watch};
+use super::kept::{Cord, News};
 use super::waitid::{convert, waitid};
 use super::{cvt, launch, pidfd};
 use crate::{Exit, Signal};
@@ -19,6 +20,8 @@ pub struct ProcessHandle(Arc<Inner>);
 struct Inner {
     pid: i32,
     pidfd: Option<OwnedFd>,
+    /// If the child is that of its scope's keeper, and not ours to wait for.
+    cord: Option<Cord>,
     leads_group: bool,
     keep_survivors: AtomicBool,
     /// Until it is reaped.
@@ -37,9 +40,19 @@ enum Life {
 
 impl ProcessHandle {
     pub(super) fn new(pid: i32, pidfd: Option<OwnedFd>, leads_group: bool) -> Self {
+        Self::make(pid, pidfd, None, leads_group)
+    }
+
+    /// A child of its scope's keeper, the leader of a group.
+    pub(super) fn kept(pid: i32, pidfd: OwnedFd, cord: Cord) -> Self {
+        Self::make(pid, Some(pidfd), Some(cord), true)
+    }
+
+    fn make(pid: i32, pidfd: Option<OwnedFd>, cord: Option<Cord>, leads_group: bool) -> Self {
         Self(Arc::new(Inner {
             pid,
             pidfd,
+            cord,
             leads_group,
             keep_survivors: AtomicBool::new(false),
             watch: Mutex::new(None),
@@ -53,9 +66,15 @@ impl ProcessHandle {
         self.0.pid
     }
 
-    /// The descriptor that becomes readable when the child has exited (pidfd_open(2)), where the host has it.
+    /// The descriptor that becomes readable when the child has exited, where the host has it: its pidfd
+    /// (pidfd_open(2)), or that on which the keeper of its scope tells its end.
     #[must_use]
     pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.cord.as_ref().map(AsFd::as_fd).or(self.own_pidfd())
+    }
+
+    /// The child itself.
+    pub(super) fn own_pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.0.pidfd.as_ref().map(AsFd::as_fd)
     }
 
@@ -97,7 +116,8 @@ impl ProcessHandle {
 
     /// Whether the child has exited. It is not reaped.
     ///
-    /// `false` although the pidfd is readable: another process traces the dead child and has not let go of it.
+    /// `false` although the pidfd is readable: another process traces the dead child and has not let go of it. `true`
+    /// although [`reap`](Self::reap) has no answer yet: the keeper of its scope is about to give it.
     ///
     /// # Errors
     ///
@@ -128,6 +148,9 @@ impl ProcessHandle {
 
     /// waitid(2) without reaping. A child that is no more (reaped by somebody) has exited.
     fn look(&self, options: i32) -> io::Result<bool> {
+        if let Some((cord, pidfd)) = self.0.cord.as_ref().zip(self.0.pidfd.as_ref()) {
+            return cord.has_ended(pidfd, options & libc::WNOHANG == 0);
+        }
         match self.waitid(options | libc::WEXITED | libc::WNOWAIT, None) {
             Ok(status) => Ok(status.is_some()),
             Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(true),
@@ -183,24 +206,46 @@ impl ProcessHandle {
             // ESRCH: nothing is left, or the child never came to lead a group.
             drop(self.kill_group(libc::SIGKILL));
         }
+        let exit = match &self.0.cord {
+            None => self.take_exit(),
+            Some(cord) => self.take_told(cord),
+        };
+        match exit {
+            Ok(Some(exit)) => *life = Life::Reaped(exit),
+            Err(ref error) if error.raw_os_error() == Some(libc::ECHILD) => *life = Life::Lost,
+            _ => {}
+        }
+        exit
+    }
+
+    /// What the keeper of its scope says, or what the kernel can say when that is gone.
+    fn take_told(&self, cord: &Cord) -> io::Result<Option<Exit>> {
+        match cord.read()? {
+            News::None => Ok(None),
+            News::Ended(exit) => Ok(Some(exit)),
+            // It is about to be ended.
+            News::Cut if !self.look(libc::WNOHANG)? => Ok(None),
+            News::Cut => self.recover().map(Some),
+        }
+    }
+
+    /// The status of a child that somebody else reaped.
+    fn recover(&self) -> io::Result<Exit> {
+        let status = self.0.pidfd.as_ref().and_then(pidfd::recover);
+        let status = status.ok_or_else(|| io::Error::from_raw_os_error(libc::ECHILD))?;
+        Ok(Exit { status, usage: None })
+    }
+
+    /// Reaps it.
+    fn take_exit(&self) -> io::Result<Option<Exit>> {
         // SAFETY: all zeroes is a valid rusage.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-        let exit = match self.waitid(libc::WEXITED | libc::WNOHANG, Some(&mut usage)) {
-            Ok(Some(status)) => Exit { status, usage: Some(convert(&usage)) },
-            Ok(None) => return Ok(None),
-            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
-                match self.0.pidfd.as_ref().and_then(pidfd::recover) {
-                    Some(status) => Exit { status, usage: None },
-                    None => {
-                        *life = Life::Lost;
-                        return Err(error);
-                    }
-                }
-            }
-            Err(error) => return Err(error),
-        };
-        *life = Life::Reaped(exit);
-        Ok(Some(exit))
+        match self.waitid(libc::WEXITED | libc::WNOHANG, Some(&mut usage)) {
+            Ok(Some(status)) => Ok(Some(Exit { status, usage: Some(convert(&usage)) })),
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => self.recover().map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// waitid(2) by pidfd, or by pid where that is refused: as long as the child is ours, the two mean the same.
@@ -221,7 +266,12 @@ impl ProcessHandle {
     }
 
     /// Does something with the pid of a child that has not exited, while it can't mean anybody else.
+    ///
+    /// Not with the pid of a keeper's child: that keeper reaps it whenever it likes.
     pub(super) fn while_held(&self, act: impl FnOnce(i32) -> io::Result<()>) -> io::Result<()> {
+        if self.0.cord.is_some() {
+            return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+        }
         let life = self.life();
         if !matches!(*life, Life::Held) || self.look(libc::WNOHANG)? {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));

@@ -49,11 +49,14 @@ pub(super) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> R
         errno: error.raw_os_error().unwrap_or(libc::EINVAL),
     };
     reaper::retry();
+    let scope = request.scope.take();
+    if let Some(kept) = scope.as_ref().and_then(Scope::kept) {
+        return kept.bear(request, mask);
+    }
     let fds = std::mem::take(&mut request.fds);
     let fork = !request.pre_exec.is_empty() || !facts().shared_memory;
     let leads_group = matches!(request.group, Group::New | Group::NewSession | Group::Join(0));
-    let scope = request.scope.take();
-    let entrance = scope.as_ref().map(Scope::enter).transpose()?;
+    let entrance = scope.as_ref().and_then(Scope::enter).transpose()?;
     // The end of file on its pipe is all that tells of a forked child's `execve`. One that is born meanwhile must
     // not get the other end too: it would keep it until its own.
     let alone = fork.then(|| FORKING.lock().unwrap_or_else(PoisonError::into_inner));
@@ -87,9 +90,13 @@ pub(super) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> R
 }
 
 /// Held from before the pipe of a forked child is made until only the child has its other end.
-static FORKING: Mutex<()> = Mutex::new(());
+pub(super) static FORKING: Mutex<()> = Mutex::new(());
 
-fn plan(mut request: SpawnRequest, fds: &[(RawFd, FdSource)], mask: Option<u64>) -> io::Result<Plan> {
+pub(super) fn plan(
+    mut request: SpawnRequest,
+    fds: &[(RawFd, FdSource)],
+    mask: Option<u64>,
+) -> io::Result<Plan> {
     let env = request.env.take().unwrap_or_else(environment);
     let targets: Vec<RawFd> = fds.iter().map(|(target, _)| *target).collect();
     let floor = targets.iter().copied().max().unwrap_or(2).max(2).saturating_add(1);

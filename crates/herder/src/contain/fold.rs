@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use herder_sys::{Group, Scope};
+use herder_sys::Scope;
 
 use super::{Choice, Containment, Hold, Refusal, Strength, Wish, choose_here};
 
@@ -24,9 +24,9 @@ impl Fold {
     ///
     /// What was asked for by name can't be had, or no scope can be made.
     pub(crate) fn new(containment: Containment) -> io::Result<Self> {
-        let wish = Wish { containment, group: Group::Inherit, terminal: false, dies_with_owner: true };
         let unsupported = |refusal: Refusal| io::Error::new(io::ErrorKind::Unsupported, refusal.to_string());
-        let Choice { mechanism, strength, refusals, .. } = choose_here(wish).map_err(unsupported)?;
+        let Choice { mechanism, strength, refusals, .. } =
+            choose_here(Wish::plain(containment)).map_err(unsupported)?;
         let scope = mechanism.map(Scope::new).transpose()?;
         Ok(Self { hold: Hold::new(scope), strength, refusals, stopped: AtomicBool::new(false) })
     }

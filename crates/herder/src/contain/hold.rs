@@ -6,7 +6,7 @@ use std::panic::catch_unwind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use herder_sys::{Scope, Signal};
+use herder_sys::{Mechanism, Scope, Signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
@@ -105,6 +105,7 @@ const RARELY: Duration = Duration::from_secs(1);
 /// What tells that a scope may have become empty.
 struct Watch {
     fd: Option<AsyncFd<Changes>>,
+    interest: Interest,
     /// Whether the runtime has timers, as far as we know.
     timers: bool,
 }
@@ -122,8 +123,12 @@ impl Watch {
         let can = Handle::try_current().is_ok() && scope.changes().is_some();
         // Refused if somebody else waits for it in this runtime: then it is looked at from time to time. The scope owns
         // its descriptor, which never changes.
-        let fd = can.then(|| register(Changes(scope.clone()), Interest::PRIORITY).ok()).flatten();
-        Self { fd, timers: Handle::try_current().is_ok() }
+        let interest = match scope.mechanism() {
+            Mechanism::Cgroup => Interest::PRIORITY,
+            _ => Interest::READABLE,
+        };
+        let fd = can.then(|| register(Changes(scope.clone()), interest).ok()).flatten();
+        Self { fd, interest, timers: Handle::try_current().is_ok() }
     }
 
     /// Waits for news, `pause` at most.
@@ -131,7 +136,7 @@ impl Watch {
         let pass = pass(&mut self.timers, pause);
         let Some(fd) = &self.fd else { return pass.await };
         let news = async {
-            if let Ok(mut ready) = fd.ready(Interest::PRIORITY).await {
+            if let Ok(mut ready) = fd.ready(self.interest).await {
                 ready.clear_ready();
             }
         };

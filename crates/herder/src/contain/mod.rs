@@ -25,6 +25,10 @@ pub enum Containment {
     /// The strongest that this host can do; [`Strength`] tells which that is, and
     /// [`Child::refusals`](crate::Child::refusals) why it is no stronger one.
     ///
+    /// The keeper's children are in a session of their own. So a child that is given a terminal, as one of its standard
+    /// streams or by [`fd`](crate::os::unix::CommandExt::fd), is not its child, and neither is one for which the command
+    /// names a process group, or which gets all our descriptors.
+    ///
     /// A process group of its own comes on top, unless the child is to use our terminal: one that inherits the
     /// terminal as its standard input, while we are in the foreground, stays in our group, as the terminal stops
     /// readers of any other (and Ctrl-C and Ctrl-Z reach it as they reach us).
@@ -32,7 +36,12 @@ pub enum Containment {
     Auto,
     /// A control group (cgroup v2) of its own, or no child at all. Nothing leaves it by `setsid` or double forks.
     Cgroup,
-    /// Below our helper process, the keeper, or no child at all. Nothing leaves it by `setsid` or double forks.
+    /// Below our helper process, the keeper, or no child at all. Nothing leaves it by `setsid` or double forks. Any user
+    /// may, without any cgroup.
+    ///
+    /// Such a child is not ours to wait for but by this library; its parent is the keeper, and it is in another session,
+    /// without a controlling terminal. It inherits what we had when its scope was made (its own, or its herd's), but for the working directory and the processors,
+    /// which are those of its start.
     Keeper,
     /// A process group of its own, always, and nothing more.
     Group,
@@ -134,6 +143,12 @@ impl Refusal {
         let reason = format!("it does not end with our program: {error}");
         Self { strength: Strength::Group, reason }
     }
+
+    /// That `strength` can't be had, and why, for whoever looks at more than this library does.
+    #[must_use]
+    pub fn new(strength: Strength, reason: String) -> Self {
+        Self { strength, reason }
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -178,6 +193,15 @@ fn can(mechanism: Mechanism, strength: Strength) -> Result<(), Refusal> {
     })
 }
 
+/// Whether it matters what a keeper can do for a child.
+pub(crate) fn may_be_kept(containment: Containment) -> bool {
+    match containment {
+        Containment::Keeper => true,
+        Containment::Auto => herder_sys::mechanism(Mechanism::Cgroup).is_err(),
+        _ => false,
+    }
+}
+
 /// What a command says that matters here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {
@@ -187,6 +211,40 @@ pub(crate) struct Wish {
     /// The child is to use our terminal.
     pub(crate) terminal: bool,
     pub(crate) dies_with_owner: bool,
+    /// Why a keeper can't bear the child.
+    pub(crate) unkeepable: Option<&'static str>,
+    /// Why a keeper had better not bear the child.
+    pub(crate) ill_kept: Option<&'static str>,
+}
+
+impl Wish {
+    /// For any child, without odd wishes.
+    pub(crate) fn plain(containment: Containment) -> Self {
+        Self {
+            containment,
+            group: Group::Inherit,
+            terminal: false,
+            dies_with_owner: true,
+            unkeepable: None,
+            ill_kept: None,
+        }
+    }
+
+    /// What a keeper's child can't be, or, unless that is asked for by name, what none becomes.
+    fn keep(&self, group: Group) -> Result<(), &'static str> {
+        let by_name = self.containment == Containment::Keeper;
+        match (self.unkeepable, self.ill_kept) {
+            (Some(reason), _) => Err(reason),
+            (_, Some(reason)) if !by_name => Err(reason),
+            _ if self.group == Group::New && !by_name => Err(
+                "its children have a session of their own, and others may be meant to join the group asked for",
+            ),
+            _ if matches!(group, Group::Inherit | Group::Join(_)) => {
+                Err("its children have a session of their own, and this one is to be in a group of ours")
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a child is born into.
@@ -207,14 +265,17 @@ pub(crate) fn choose(
 ) -> Result<Choice, Refusal> {
     let own_group = match (wish.group, wish.containment) {
         (Group::Inherit, Containment::None) => Group::Inherit,
-        (Group::Inherit, Containment::Group) => Group::New,
+        (Group::Inherit, Containment::Group | Containment::Keeper) => Group::New,
         (Group::Inherit, _) if !wish.terminal => Group::New,
         (group, _) => group,
     };
     let fits = |mechanism, strength| {
-        let no = |reason: &str| Err(Refusal { strength, reason: reason.into() });
+        let no = |reason: &'static str| Err(Refusal { strength, reason: reason.into() });
         if !wish.dies_with_owner {
             return no("it ends with our program, and the child shall not");
+        }
+        if mechanism == Mechanism::Keeper {
+            wish.keep(own_group).or_else(no)?;
         }
         can(mechanism, strength)
     };
@@ -260,7 +321,7 @@ mod tests {
     use super::*;
 
     fn wish(containment: Containment) -> Wish {
-        Wish { containment, group: Group::Inherit, terminal: false, dies_with_owner: true }
+        Wish::plain(containment)
     }
 
     fn all(_: Mechanism, _: Strength) -> Result<(), Refusal> {
@@ -307,6 +368,26 @@ mod tests {
         assert_eq!(chosen(terminal(Containment::Auto), all), (Group::Inherit, Strength::Cgroup, 0));
         assert_eq!(chosen(terminal(Containment::Auto), nothing), (Group::Inherit, Strength::Child, 2));
         assert_eq!(chosen(terminal(Containment::Group), all), (Group::New, Strength::Group, 0));
+    }
+
+    #[test]
+    fn a_keeper_s_child_is_in_no_group_of_ours_and_has_no_terminal_unless_it_is_asked_for_by_name() {
+        let keeper = only(Mechanism::Keeper);
+        let auto = Wish { ill_kept: Some("a terminal"), ..wish(Containment::Auto) };
+        assert_eq!(chosen(auto, &keeper), (Group::New, Strength::Group, 2));
+        assert_eq!(choose(auto, &keeper).unwrap().refusals[1].reason, "a terminal");
+        let terminal = Wish { terminal: true, ..auto };
+        assert_eq!(chosen(terminal, &keeper), (Group::Inherit, Strength::Child, 2));
+        let by_name = Wish { containment: Containment::Keeper, ..terminal };
+        assert_eq!(chosen(by_name, &keeper), (Group::New, Strength::Keeper, 0));
+        let joined = Wish { group: Group::Join(7), ..wish(Containment::Auto) };
+        assert_eq!(chosen(joined, &keeper), (Group::Join(7), Strength::Child, 2));
+        assert!(choose(Wish { containment: Containment::Keeper, ..joined }, &keeper).is_err());
+        assert!(choose(Wish { unkeepable: Some("no"), ..by_name }, &keeper).is_err());
+        // Others may join a group that is asked for; a session is nobody's to join.
+        let group = |group| Wish { group, ..wish(Containment::Auto) };
+        assert_eq!(chosen(group(Group::New), &keeper), (Group::New, Strength::Group, 2));
+        assert_eq!(chosen(group(Group::NewSession), &keeper), (Group::NewSession, Strength::Keeper, 1));
     }
 
     #[test]

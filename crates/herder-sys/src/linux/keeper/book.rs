@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::super::process::ProcessHandle;
 use super::super::reaper;
 use super::protocol::{FORGET, HOUSE, LEADS_GROUP, Message, NAME_BYTES, WATCH};
-use super::start::{self, Running};
+use super::start::{self, Role, Running};
 use super::{House, Refused, State, lifeline};
 
 /// A keeper that lived shorter was not ended by accident, if it happens this often in a row: then no more are
@@ -97,7 +97,7 @@ impl Locked {
                 Life::None | Life::Refused(_) => {
                     self.life = Life::Starting;
                     drop(self);
-                    let started = start::start();
+                    let started = start::start(Role::Keeper);
                     self = lock();
                     self.settle(started);
                     STARTED.notify_all();
@@ -142,7 +142,7 @@ impl Locked {
             self.say_unsaid();
             let slot = self.take_slot()?;
             self.watched[slot as usize] = Some(child.clone());
-            match self.tell(&watch_message(slot, child), child.pidfd(), Duration::ZERO) {
+            match self.tell(&watch_message(slot, child), child.own_pidfd(), Duration::ZERO) {
                 Ok(()) => return Ok(slot),
                 Err(error) => {
                     self.watched[slot as usize] = None;
@@ -249,7 +249,7 @@ impl Book {
 
     fn bury(&mut self, next: Life) {
         if let Life::Running(running) = std::mem::replace(&mut self.life, next) {
-            running.bury();
+            running.reap();
         }
     }
 
@@ -263,7 +263,12 @@ impl Book {
         }
         for (slot, child) in (0..).zip(&self.watched) {
             if let Some(child) = child {
-                lifeline::send(&running.lifeline, &watch_message(slot, child), child.pidfd(), start::LIMIT)?;
+                lifeline::send(
+                    &running.lifeline,
+                    &watch_message(slot, child),
+                    child.own_pidfd(),
+                    start::LIMIT,
+                )?;
             }
         }
         reaper::watch_lifeline(running.lifeline.as_raw_fd(), false)
