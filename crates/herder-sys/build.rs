@@ -7,6 +7,8 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=keeper");
+    println!("cargo::rerun-if-changed=src/step.rs");
+    println!("cargo::rerun-if-changed=src/linux/child");
     println!("cargo::rerun-if-changed=build.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let path = out.join("herder-keeper");

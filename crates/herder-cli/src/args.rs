@@ -213,6 +213,8 @@ pub(crate) enum ScopeKind {
     Auto,
     /// A control group (cgroup v2), which nothing leaves by setsid(2) or a double fork; 125 where there is none
     Cgroup,
+    /// Below a helper process, which nothing leaves either, in a session without our terminal; any user may
+    Keeper,
     /// A process group; what leaves it is found among the orphans
     Group,
     /// None: limits and signals are for the program alone
@@ -224,6 +226,8 @@ pub(crate) enum ScopeKind {
 pub(crate) enum Required {
     /// A control group
     Cgroup,
+    /// A helper process, or a control group
+    Keeper,
     /// A process group, or more
     Group,
 }

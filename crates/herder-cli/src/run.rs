@@ -55,6 +55,8 @@ async fn see_through(mut plan: Plan) -> Exit {
         }
     };
     if plan.scope.adopts() {
+        // Before we adopt orphans: it becomes one.
+        plan.scope.prepare();
         leftovers::spare_present();
         leftovers::adopt();
     }

@@ -47,14 +47,22 @@ impl Wanted {
         }
         let own_group = args.scope != ScopeKind::None && !shares_terminal;
         let least = if own_group { Strength::Group } else { Strength::Child };
+        // What a keeper holds ends with us; and a session of its own is not for those that are given a terminal.
+        let lives_on = matches!(args.leak, LeakKind::Report | LeakKind::Ignore);
+        if args.scope == ScopeKind::Keeper && lives_on {
+            return Err("--scope keeper ends all that is left: --leak can only be kill or fail".into());
+        }
+        let keepable = own_group && !group && !lives_on && !terminal::is_inherited();
         let (strength, refusals) = match args.scope {
-            ScopeKind::Auto => strongest(least),
+            ScopeKind::Auto => strongest(least, keepable),
             // Refused when the program is started, if at all.
             ScopeKind::Cgroup => (Strength::Cgroup, Vec::new()),
+            ScopeKind::Keeper => (Strength::Keeper, Vec::new()),
             ScopeKind::Group | ScopeKind::None => (least, Vec::new()),
         };
         let required = match args.require_scope {
             Some(Required::Cgroup) => Strength::Cgroup,
+            Some(Required::Keeper) => Strength::Keeper,
             Some(Required::Group) => Strength::Group,
             None => Strength::Child,
         };
@@ -70,13 +78,19 @@ impl Wanted {
         command.containment(match self.kind {
             // What could be had a moment ago may be short now: then there is no run.
             ScopeKind::Auto if self.required == Strength::Cgroup => Containment::Cgroup,
+            ScopeKind::Auto if self.required == Strength::Keeper && self.strength == Strength::Keeper => {
+                Containment::Keeper
+            }
             ScopeKind::Auto => Containment::Auto,
             ScopeKind::Cgroup => Containment::Cgroup,
+            ScopeKind::Keeper => Containment::Keeper,
             ScopeKind::Group => Containment::Group,
             ScopeKind::None => Containment::None,
         });
         // The rule for the terminal is our own: the library looks at standard input alone.
-        if self.own_group {
+        if self.strength == Strength::Keeper {
+            // A group comes with it, and one that is asked for would be one of ours.
+        } else if self.own_group {
             command.process_group(0);
         } else if let Some(group) = terminal::own_group() {
             command.process_group(group);
@@ -92,6 +106,15 @@ impl Wanted {
             LeakKind::Ignore => Leak::Ignore,
         });
         command.leak_grace(self.grace);
+    }
+
+    /// Has started beforehand what the library would start with the program, so that it is not taken for one of the
+    /// program's.
+    pub(crate) fn prepare(&self) {
+        if self.kind == ScopeKind::Auto && self.strength == Strength::Group {
+            // Why it can't be had is told with the child.
+            drop(contain::start_keeper());
+        }
     }
 
     /// Notes what is in force.
@@ -112,12 +135,16 @@ impl Wanted {
 }
 
 /// The strongest that this host can do, and why it is not more.
-fn strongest(least: Strength) -> (Strength, Vec<Refusal>) {
+fn strongest(least: Strength, keepable: bool) -> (Strength, Vec<Refusal>) {
     let mut refusals = Vec::new();
     for (strength, can) in contain::host() {
         match can {
             // Whether there is a group is for the terminal to say.
             Ok(()) if strength <= Strength::Group => break,
+            Ok(()) if strength == Strength::Keeper && !keepable => {
+                let reason = "it is not for programs at a terminal, and what is to live on".into();
+                refusals.push(Refusal::new(strength, reason));
+            }
             Ok(()) => return (strength, refusals),
             Err(refusal) => refusals.push(refusal),
         }
@@ -229,6 +256,9 @@ mod tests {
         assert!(Wanted::new(&args(ScopeKind::Group, Some(Required::Cgroup)), false, false).is_err());
         assert!(Wanted::new(&args(ScopeKind::Group, Some(Required::Group)), false, false).is_ok());
         assert!(Wanted::new(&args(ScopeKind::None, None), true, false).is_err());
+        let report = ScopeArgs { leak: LeakKind::Report, ..args(ScopeKind::Keeper, None) };
+        assert!(Wanted::new(&report, false, false).unwrap_err().contains("--leak"));
+        assert_eq!(strength(ScopeKind::Keeper, false), Ok(Strength::Keeper));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What ties us to a terminal.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 
 use rustix::termios::tcgetpgrp;
@@ -10,6 +10,11 @@ use rustix::termios::tcgetpgrp;
 pub(crate) fn is_ours() -> bool {
     // Fails for any terminal but our controlling one.
     in_foreground() || tcgetpgrp(io::stdin()).is_ok()
+}
+
+/// Whether one of our standard streams, which the program may inherit, is a terminal.
+pub(crate) fn is_inherited() -> bool {
+    io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
 }
 
 /// Whether the keyboard of our terminal is for us at the moment.

@@ -139,21 +139,11 @@ impl House {
 
     /// Whether the process is in a cgroup of the house: the name of the house is like no other.
     fn holds(&self, pid: i32) -> bool {
-        const AT_FDCWD: i32 = -100;
         let mut path = *b"/proc/0000000000/cgroup\0";
-        let Some(digits) = path.get_mut(6..16) else { return false };
-        let mut rest = pid;
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        // No leading zeroes in /proc.
-        let zeroes = digits.iter().take_while(|digit| **digit == b'0').count();
-        path.copy_within(6 + zeroes.., 6);
-        let Ok(path) = CStr::from_bytes_until_nul(&path) else { return false };
+        let path = sys::put_pid(&mut path, 6, pid);
         let Ok(name) = CStr::from_bytes_until_nul(&self.name) else { return false };
         let mut buffer = [0; 4096];
-        let Ok(text) = sys::read_file(AT_FDCWD, path, &mut buffer) else { return false };
+        let Ok(text) = sys::read_file(crate::abi::AT_FDCWD, path, &mut buffer) else { return false };
         let name = name.to_bytes();
         text.split(|byte| matches!(byte, b'/' | b'\n')).any(|part| part == name)
     }

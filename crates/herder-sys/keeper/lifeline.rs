@@ -1,6 +1,7 @@
-//! Receiving and sending messages, each with at most one descriptor (unix(7), `SCM_RIGHTS`).
+//! Receiving and sending messages with descriptors (unix(7), `SCM_RIGHTS`).
 
-use crate::protocol::Message;
+use crate::order::{INLINE, MOST_FDS, Order};
+use crate::protocol::{Message, UNBORN};
 use crate::sys::{self, Errno};
 
 const SOL_SOCKET: i32 = 1;
@@ -12,7 +13,7 @@ const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
 /// `struct iovec`
 #[repr(C)]
 struct Vector {
-    base: *mut Message,
+    base: *mut u8,
     bytes: usize,
 }
 
@@ -23,7 +24,7 @@ pub(crate) struct Header {
     name_bytes: u32,
     vectors: *mut Vector,
     vector_count: usize,
-    control: *mut Control,
+    control: *mut u8,
     control_bytes: usize,
     flags: i32,
 }
@@ -46,13 +47,13 @@ const CONTROL_BYTES: usize = 20;
 pub(crate) fn receive(socket: i32) -> Result<Option<(Message, i32)>, Errno> {
     let mut message = Message::new(0);
     let mut control = Control { bytes: 0, level: 0, kind: 0, fd: -1, padding: 0 };
-    let mut vector = Vector { base: &raw mut message, bytes: size_of::<Message>() };
+    let mut vector = Vector { base: (&raw mut message).cast(), bytes: size_of::<Message>() };
     let mut header = Header {
         name: 0,
         name_bytes: 0,
         vectors: &raw mut vector,
         vector_count: 1,
-        control: &raw mut control,
+        control: (&raw mut control).cast(),
         control_bytes: size_of::<Control>(),
         flags: 0,
     };
@@ -75,15 +76,118 @@ pub(crate) fn send(socket: i32, message: &Message, fd: i32) -> Result<(), Errno>
     let bytes = message.bytes();
     let mut message = *message;
     let mut control = Control { bytes: CONTROL_BYTES, level: SOL_SOCKET, kind: SCM_RIGHTS, fd, padding: 0 };
-    let mut vector = Vector { base: &raw mut message, bytes };
+    let mut vector = Vector { base: (&raw mut message).cast(), bytes };
     let header = Header {
         name: 0,
         name_bytes: 0,
         vectors: &raw mut vector,
         vector_count: 1,
-        control: if fd >= 0 { &raw mut control } else { core::ptr::null_mut() },
+        control: if fd >= 0 { (&raw mut control).cast() } else { core::ptr::null_mut() },
         control_bytes: if fd >= 0 { size_of::<Control>() } else { 0 },
         flags: 0,
     };
     sys::sendmsg(socket, &header, MSG_NOSIGNAL)
+}
+
+/// Tells that there will be no scope, or no child, and why.
+pub(crate) fn refuse(socket: i32, errno: Errno) {
+    let mut message = Message::new(UNBORN);
+    message.pid = errno;
+    // Who does not hear it sees the end of the socket.
+    let _ = send(socket, &message, -1);
+}
+
+/// Sends a structure as it is.
+pub(crate) fn send_plain<T: Copy>(socket: i32, message: &T) -> Result<(), Errno> {
+    let mut copy = *message;
+    let mut vector = Vector { base: (&raw mut copy).cast(), bytes: size_of::<T>() };
+    let header = Header {
+        name: 0,
+        name_bytes: 0,
+        vectors: &raw mut vector,
+        vector_count: 1,
+        control: core::ptr::null_mut(),
+        control_bytes: 0,
+        flags: 0,
+    };
+    sys::sendmsg(socket, &header, MSG_NOSIGNAL)
+}
+
+/// `struct cmsghdr` with as many descriptors as there can be.
+#[repr(C)]
+struct ManyControl {
+    bytes: usize,
+    level: i32,
+    kind: i32,
+    fds: [i32; MOST_FDS + 1],
+}
+
+const CONTROL_HEAD: usize = 16;
+
+/// Room for the largest message, with all its descriptors.
+#[repr(C)]
+pub(crate) struct Inbox {
+    order: Order,
+    body: [u8; INLINE],
+    control: ManyControl,
+    count: usize,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> Self {
+        Self {
+            order: Order::default(),
+            body: [0; INLINE],
+            control: ManyControl { bytes: 0, level: 0, kind: 0, fds: [-1; MOST_FDS + 1] },
+            count: 0,
+        }
+    }
+
+    /// The next message: how many bytes it has. `None`: the other end is closed. Does not wait.
+    pub(crate) fn receive(&mut self, socket: i32) -> Result<Option<usize>, Errno> {
+        let bytes = size_of::<Order>() + INLINE;
+        let mut vector = Vector { base: core::ptr::from_mut(self).cast(), bytes };
+        let mut header = Header {
+            name: 0,
+            name_bytes: 0,
+            vectors: &raw mut vector,
+            vector_count: 1,
+            control: (&raw mut self.control).cast(),
+            control_bytes: size_of::<ManyControl>(),
+            flags: 0,
+        };
+        let bytes = sys::recvmsg(socket, &mut header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)?;
+        let control = &self.control;
+        let has_fds = header.control_bytes >= CONTROL_HEAD
+            && (control.level, control.kind) == (SOL_SOCKET, SCM_RIGHTS)
+            && control.bytes >= CONTROL_HEAD;
+        self.count = if has_fds { ((control.bytes - CONTROL_HEAD) / 4).min(MOST_FDS) } else { 0 };
+        Ok((bytes > 0).then_some(bytes))
+    }
+
+    pub(crate) fn kind(&self, bytes: usize) -> u32 {
+        if bytes >= core::mem::offset_of!(Message, name) { self.order.kind } else { 0 }
+    }
+
+    pub(crate) fn order(&self) -> Order {
+        self.order
+    }
+
+    pub(crate) fn body(&self, bytes: usize) -> &[u8] {
+        self.body.get(..bytes.saturating_sub(size_of::<Order>())).unwrap_or_default()
+    }
+
+    pub(crate) fn fds(&self) -> &[i32] {
+        self.control.fds.get(..self.count).unwrap_or_default()
+    }
+
+    /// That descriptor is somebody else's from now on.
+    pub(crate) fn take(&mut self, at: usize) -> i32 {
+        self.control.fds.get_mut(at).map_or(-1, |fd| core::mem::replace(fd, -1))
+    }
+
+    pub(crate) fn close_all(&mut self) {
+        self.fds().iter().for_each(|fd| sys::close(*fd));
+        self.count = 0;
+    }
 }

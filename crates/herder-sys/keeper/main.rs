@@ -11,6 +11,13 @@
 //! | `lifeline` | receiving and sending them |
 //! | `children` | the children that were registered, and their end |
 //! | `house` | the directory of cgroups, and its end |
+//! | `nursery` | the other role: bearing the keepers of scopes, and guarding what they leave |
+//! | `scope` | the keeper of one scope: all that its children start stays below it |
+//! | `plan` | from an order to a child |
+//! | `wards` | our own children: listed, killed |
+//! | `order` | orders and answers, shared with the library |
+//! | `child`, `step` | what a child does before its `execve`: the library's own code, with `abi` below it |
+//! | `processes` | the system calls that make processes and wait for them |
 //! | `sys` | the system calls |
 //! | `start` | the first instructions, and what the compiler expects of a C library |
 
@@ -20,18 +27,59 @@
 #![warn(unreachable_pub, unused_qualifications, clippy::use_self, clippy::semicolon_if_nothing_returned)]
 #![deny(unsafe_op_in_unsafe_fn, clippy::multiple_unsafe_ops_per_block, clippy::undocumented_unsafe_blocks)]
 
+mod abi;
+#[path = "../src/linux/child/mod.rs"]
+#[expect(dead_code, reason = "some of it is for births in the library")]
+mod child;
 mod children;
 mod house;
 mod lifeline;
+mod nursery;
+mod order;
+mod plan;
+mod processes;
 mod protocol;
+mod scope;
 mod start;
+#[path = "../src/step.rs"]
+#[expect(unreachable_pub, dead_code, reason = "public in the library")]
+mod step;
 mod sys;
+mod wards;
+
+/// What the code of `child` expects beside it.
+mod syscall {
+    pub(crate) use crate::sys::Errno;
+
+    /// # Safety
+    ///
+    /// As the call itself.
+    pub(crate) unsafe fn syscall(number: i64, args: [usize; 5]) -> Result<usize, Errno> {
+        let [a, b, c, d, e] = args;
+        // SAFETY: the caller vouches for the arguments.
+        unsafe { crate::sys::syscall(number, [a, b, c, d, e, 0]) }
+    }
+}
+
+/// What the code of `child` expects beside it: nobody's code runs here.
+mod pre_exec {
+    #[derive(Debug)]
+    pub(crate) enum PreExec {}
+
+    impl PreExec {
+        pub(crate) fn run(&self) -> Result<(), crate::sys::Errno> {
+            match *self {}
+        }
+    }
+}
 
 use children::Children;
 use house::House;
 use protocol::{
-    FORGET, HELLO, HOUSE, LEADS_GROUP, LIFELINE, Message, NO_CGROUP_KILL, NO_PIDFD_GROUP, OWNER, WATCH,
+    FORGET, HELLO, HOUSE, LEADS_GROUP, LIFELINE, Message, NO_CGROUP_KILL, NO_PIDFD_GROUP, NURSERY, OWNER,
+    WATCH,
 };
+use step::{Group, SpawnStep};
 use sys::Errno;
 
 /// The keeper is gone this long after its owner, whatever could not be ended: what it removes on disk the next
@@ -54,8 +102,10 @@ pub(crate) fn main() -> ! {
 }
 
 fn keep() -> ! {
+    let heritage = Heritage::take();
     sys::set_up();
     let mut keeper = Keeper {
+        heritage,
         owner: -1,
         cgroup_kill: true,
         pidfd_group: true,
@@ -69,7 +119,24 @@ fn keep() -> ! {
     sys::exit(0)
 }
 
+/// What the owner has left us, and is to be that of a child that is born here, but that we have changed for ourselves.
+#[derive(Clone, Copy)]
+struct Heritage {
+    /// Text, and zeroes behind it.
+    oom_score: [u8; 8],
+    ignores_sigchld: bool,
+}
+
+impl Heritage {
+    fn take() -> Self {
+        let mut oom_score = [0; 8];
+        sys::oom_score(&mut oom_score);
+        Self { oom_score, ignores_sigchld: processes::see_children() }
+    }
+}
+
 struct Keeper {
+    heritage: Heritage,
     /// The pidfd of the owner, -1 where there are none: then the lifeline alone tells.
     owner: i32,
     cgroup_kill: bool,
@@ -96,7 +163,7 @@ impl Keeper {
     /// may outlive the owner: so its pidfd is looked at as well.
     fn listen(&mut self) {
         loop {
-            let gone = sys::wait_readable(LIFELINE, self.owner);
+            let gone = sys::wait_readable([LIFELINE, self.owner], None);
             // What was said before the end counts: read it all.
             loop {
                 match lifeline::receive(LIFELINE) {
@@ -119,6 +186,9 @@ impl Keeper {
                 self.owner = fd;
                 self.cgroup_kill = message.flags & NO_CGROUP_KILL == 0;
                 self.pidfd_group = message.flags & NO_PIDFD_GROUP == 0;
+                if message.flags & NURSERY != 0 {
+                    nursery::run(fd, self.heritage);
+                }
             }
             HOUSE if fd >= 0 => {
                 if let Some(old) = self.house.replace(House::new(fd, message.name)) {

@@ -18,6 +18,25 @@ pub(crate) const FORGET: u32 = 4;
 /// The keeper to the owner, once: ready, with its pid, how many children it can hold, and its pidfd.
 pub(crate) const HELLO: u32 = 5;
 
+/// The owner to a nursery: the other end of a socket for a scope, whose keeper it shall bear.
+pub(crate) const SCOPE: u32 = 6;
+/// The owner to the keeper of a scope: kill all that is in it.
+pub(crate) const KILL: u32 = 7;
+/// The owner to the keeper of a scope: the end of this socket is not the end of the scope.
+pub(crate) const RELEASE: u32 = 8;
+/// The owner to the keeper of a scope: an `Order`.
+pub(crate) const BEAR: u32 = 9;
+/// The keeper of a scope to the owner: nobody is left in it.
+pub(crate) const EMPTY: u32 = 10;
+/// The answer to an order, with the child's pid and pidfd.
+pub(crate) const BORN: u32 = 11;
+/// The answer to an order: there is no child; the error number stands in place of the pid.
+pub(crate) const UNBORN: u32 = 12;
+/// After `BORN`: an `Ended`.
+pub(crate) const ENDED: u32 = 13;
+
+/// With `OWNER`: be a nursery, which bears the keepers of scopes.
+pub(crate) const NURSERY: u32 = 8;
 /// With `WATCH`: the child leads a process group.
 pub(crate) const LEADS_GROUP: u32 = 1;
 /// With `OWNER`: do without `cgroup.kill`, as kernels before 5.14.

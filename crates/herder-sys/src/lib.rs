@@ -17,10 +17,11 @@
 //!
 //! The environment variable `HERDER_DISABLE`, read once, turns mechanisms off that misbehave on a host, and is
 //! how the tests force every rung: a comma-separated list of `clone3`, `clone_pidfd`, `pidfd`, `shared_memory`,
-//! `close_range`, `cgroup` (no scopes of that kind), `cgroup_kill` (processes are frozen and killed one by one, as on
+//! `close_range`, `cgroup` and `keeper` (no scopes of that kind), `cgroup_kill` (processes are frozen and killed one by one, as on
 //! Linux before 5.14), `pidfd_group` (for the keeper).
 
 mod signal;
+mod step;
 mod types;
 
 #[cfg(target_os = "linux")]
@@ -32,12 +33,10 @@ use linux as sys;
 compile_error!("herder-sys has a backend for Linux only, so far");
 
 pub use signal::{ParseSignalError, Signal};
+pub use step::{Group, SpawnStep};
 pub use sys::{
     Launch, Limit, Mechanism, Member, PreExec, Process, ProcessHandle, Refusal, Scope, ScopeStats,
     environment, facts, foreground_terminal, is_permanent_thread, is_shortage, keeper, mechanism, pipe,
-    set_nonblocking, spawn, spawn_on_thread, stack_limit, tidy_scopes,
+    set_nonblocking, spawn, spawn_later, spawn_on_thread, stack_limit, tidy_scopes,
 };
-pub use types::{
-    Exit, Facts, FdSource, Group, LaunchError, Pipe, Resource, SpawnRequest, SpawnStep, Spawned, Strings,
-    Usage,
-};
+pub use types::{Exit, Facts, FdSource, LaunchError, Pipe, Resource, SpawnRequest, Spawned, Strings, Usage};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
-use crate::{Launch, PreExec, Process, Scope, Signal};
+use crate::{Group, Launch, PreExec, Process, Scope, Signal, SpawnStep};
 
 /// A list of NUL-terminated strings in one buffer, as `execve` wants them.
 ///
@@ -82,6 +82,11 @@ impl Strings {
         })
     }
 
+    /// All strings, each with its NUL.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// All strings, as C has them.
     pub(crate) fn iter_c(&self) -> impl Iterator<Item = &CStr> {
         self.starts.iter().filter_map(|&start| CStr::from_bytes_until_nul(&self.bytes[start..]).ok())
@@ -114,21 +119,6 @@ pub enum FdSource {
     /// What the child has at this number already, whatever it is (1 for "stderr goes where stdout goes" once
     /// stdout is placed).
     Same(RawFd),
-}
-
-/// The process group that a child is born into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Group {
-    /// The group of the parent.
-    #[default]
-    Inherit,
-    /// A new group, led by the child.
-    New,
-    /// The group with this id, which must be in the child's session (setpgid(2)).
-    Join(i32),
-    /// A new session, and a new group in it, both led by the child (setsid(2)).
-    NewSession,
 }
 
 /// A resource limit, named as in setrlimit(2).
@@ -277,52 +267,6 @@ impl LaunchError {
     pub fn io(&self) -> io::Error {
         io::Error::from_raw_os_error(self.errno)
     }
-}
-
-/// The steps of a spawn, in the order in which they are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum SpawnStep {
-    /// Getting the pipes, the stack and the threads that the spawn needs.
-    Prepare = 1,
-    /// Making the process.
-    Clone,
-    /// Resetting signal handlers.
-    Signals,
-    /// setsid(2).
-    Session,
-    /// setpgid(2).
-    Group,
-    /// setpriority(2).
-    Nice,
-    /// sched_setaffinity(2).
-    Affinity,
-    /// Putting descriptors where the child wants them.
-    Fds,
-    /// Closing all other descriptors.
-    CloseFds,
-    /// prlimit(2).
-    Limits,
-    /// setgroups(2).
-    Groups,
-    /// setgid(2).
-    Gid,
-    /// setuid(2).
-    Uid,
-    /// chdir(2).
-    Chdir,
-    /// prctl(2), `PR_SET_PDEATHSIG`.
-    DieWithOwner,
-    /// The caller's own code.
-    PreExec,
-    /// execve(2).
-    Exec,
-    /// The child did not get to its `execve` in time: it is stopped or frozen.
-    Stalled,
-    /// Making the process inside its scope: it is frozen (`EBUSY`), its limit of processes is reached (`EAGAIN`), it
-    /// was removed (`ENOENT`, `ENODEV`), or the host refuses it for this child (any other).
-    Scope,
 }
 
 impl SpawnStep {

@@ -4,15 +4,16 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use herder_sys::{FdSource, LaunchError, Process, Scope, SpawnRequest, SpawnStep, Spawned};
+use herder_sys::{FdSource, LaunchError, Mechanism, Process, Scope, SpawnRequest, SpawnStep, Spawned};
 use tokio::runtime::Handle;
 
 use crate::child::{
     Child, ChildStderr, ChildStdin, ChildStdout, Ends, Food, Reach, Settings, Started, TakenFood,
 };
 use crate::command::{Command, Defaults, Lowered, STALL_LIMIT, Stdio, StdioKind, lower, setup_error};
-use crate::contain::{self, Choice, Hold, LimitResult};
+use crate::contain::{self, Choice, Hold, LimitResult, Refusal};
 use crate::error::{SpawnError, SpawnErrorKind};
+use crate::terminate::OnDrop;
 
 impl Command {
     /// Starts the program and returns when it runs, or could not be started: synchronous in form, as in `std`.
@@ -41,6 +42,7 @@ impl Command {
         confirm(self, &process, outcome)?;
         let mut child = prepared.into_child(self, process, launch);
         child.launch = None;
+        child.settings.on_drop = self.on_drop.clone();
         child.start_feeding();
         Ok(child)
     }
@@ -67,6 +69,7 @@ impl Command {
             };
             confirm(self, &child.process, outcome)?;
         }
+        child.settings.on_drop = self.on_drop.clone();
         child.start_feeding();
         Ok(child)
     }
@@ -75,7 +78,11 @@ impl Command {
     /// latest, and stands in `launch`. Feeding has not begun.
     pub(crate) async fn begin(&self, defaults: Defaults) -> Result<Child, SpawnError> {
         let (prepared, request) = prepare(self, defaults)?;
-        let spawned = if must_hop(&request) {
+        let spawned = if is_kept(&request) && Handle::try_current().is_ok() {
+            // Its keeper is asked, and the answer waited for. Cancelled meanwhile, nobody takes the child, and the drop
+            // ends it.
+            tokio::task::spawn_blocking(herder_sys::spawn_later(request)).await.unwrap_or(Err(gone()))
+        } else if must_hop(&request) || is_kept(&request) {
             let (sender, receiver) = tokio::sync::oneshot::channel();
             // Cancelled meanwhile, nobody takes the child, and the drop ends it.
             let send = move |result| drop(sender.send(result));
@@ -94,7 +101,12 @@ impl Command {
 /// The parent-death signal follows the end of the thread that made the child, so only a thread that lives as long as
 /// the program may make it.
 fn must_hop(request: &SpawnRequest) -> bool {
-    request.die_with_owner.is_some() && !herder_sys::is_permanent_thread()
+    request.die_with_owner.is_some() && !is_kept(request) && !herder_sys::is_permanent_thread()
+}
+
+/// Whether a keeper bears the child, and ends it with us, whichever thread asks.
+fn is_kept(request: &SpawnRequest) -> bool {
+    request.scope.as_ref().is_some_and(|scope| scope.mechanism() == Mechanism::Keeper)
 }
 
 /// The thread that never ends has ended: not to be expected.
@@ -127,12 +139,17 @@ struct Prepared {
     ends: Ends,
     started: Started,
     reach: Reach,
+    watched: bool,
 }
 
 impl Prepared {
-    fn into_child(self, command: &Command, mut process: Process, launch: herder_sys::Launch) -> Child {
-        process.set_keep_survivors(!command.leak.kills());
-        process.set_release(!command.kill_on_drop);
+    fn into_child(mut self, command: &Command, process: Process, launch: herder_sys::Launch) -> Child {
+        process.set_keep_survivors(!command.leak.kills() || command.on_drop == OnDrop::Detach);
+        if self.watched
+            && let Err(error) = process.end_with_owner()
+        {
+            self.reach.refusals.push(Refusal::of_group(&error));
+        }
         let settings = Settings {
             timeout: command.timeout,
             idle_timeout: command.idle_timeout,
@@ -142,7 +159,8 @@ impl Prepared {
             redact: command.redact.clone(),
             leak: command.leak,
             leak_grace: command.leak_grace,
-            kill_on_drop: command.kill_on_drop,
+            // Until somebody has it in hand.
+            on_drop: OnDrop::Kill,
         };
         Child::new(self.name, (process, launch), self.ends, settings, self.started, self.reach)
     }
@@ -164,9 +182,11 @@ fn prepare(command: &Command, defaults: Defaults) -> Result<(Prepared, SpawnRequ
     }
     wire.fds.append(&mut request.fds);
     request.fds = wire.fds;
+    let loose_herd = command.fold.as_ref().is_some_and(|fold| fold.is_loose()) && command.die_with_owner;
+    let watched = choice.watched || loose_herd;
     let (scope, reach) = scope(command, choice, &name)?;
     request.scope = scope;
-    Ok((Prepared { name, ends, started, reach }, request))
+    Ok((Prepared { name, ends, started, reach, watched }, request))
 }
 
 /// The scope that the child is born into: one of its own, or that of a herd, which is not its own to end.

@@ -6,13 +6,17 @@
 //! | `launch` | what a child reads until its `execve`, and how that ended |
 //! | `birth` | the clone3, clone and fork calls themselves |
 //! | `child` | what the child runs before its `execve`: bare system calls only |
+//! | `abi` | what that is built on, here and in the keeper |
 //! | `syscall` | system calls without the C library |
+//! | `owner` | the owner of a child, and what its drop does |
 //! | `process` | observe, reap, signal |
 //! | `pidfd` | the system calls on pidfds |
 //! | `waitid` | waitid(2), and what it says |
 //! | `doomed` | what was dropped with a scope around it, and is still to be killed |
 //! | `scope` | what holds processes together, whichever mechanism does it |
 //! | `cgroup` | scopes that are cgroups |
+//! | `kept` | scopes whose children a keeper bears |
+//! | `found` | whether a mechanism can be had, found out once |
 //! | `per_process` | state that a forked copy of us does not share |
 //! | `reaper` | the thread that reaps what was dropped |
 //! | `thread` | the thread that starts children for threads that may end before them |
@@ -21,6 +25,7 @@
 //! | `environ` | our own environment, for children that inherit it |
 //! | `fd` | pipes and descriptor flags |
 
+mod abi;
 mod birth;
 mod cgroup;
 mod child;
@@ -29,8 +34,11 @@ mod dumpable;
 mod environ;
 mod facts;
 mod fd;
+mod found;
 pub mod keeper;
+mod kept;
 mod launch;
+mod owner;
 mod per_process;
 mod pidfd;
 mod pre_exec;
@@ -47,11 +55,12 @@ pub use environ::environment;
 pub use facts::facts;
 pub use fd::{foreground_terminal, pipe, set_nonblocking, stack_limit};
 pub use launch::Launch;
+pub use owner::Process;
 pub use pre_exec::PreExec;
-pub use process::{Process, ProcessHandle};
+pub use process::ProcessHandle;
 pub use scope::{Limit, Mechanism, Member, Refusal, Scope, ScopeStats, is_shortage, mechanism, tidy_scopes};
 pub use spawn::spawn;
-pub use thread::{is_permanent_thread, spawn_on_thread};
+pub use thread::{is_permanent_thread, spawn_later, spawn_on_thread};
 
 use std::io;
 

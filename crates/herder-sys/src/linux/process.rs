@@ -1,4 +1,4 @@
-//! One child process: observe its exit, reap it once, signal it while it is ours.
+//! What may be done to one child process: observe its exit, reap it once, signal it while it is ours.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -6,30 +6,11 @@ use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::keeper::{self, Watch};
+use super::kept::{Cord, News};
 use super::waitid::{convert, waitid};
-use super::{Scope, cvt, doomed, launch, pidfd, reaper};
+use super::{cvt, launch, pidfd};
 use crate::{Exit, Signal};
-
-/// The owner of a child. Dropped before the child was reaped, it ends the child (and the group that the child
-/// leads) and leaves the rest to the reaper thread: two or three system calls, no waiting. In a forked copy of the
-/// program a drop does nothing.
-#[derive(Debug)]
-pub struct Process {
-    handle: ProcessHandle,
-    owner: u32,
-    end: End,
-}
-
-/// What a drop does.
-#[derive(Debug)]
-enum End {
-    Kill,
-    /// The reaper thread kills it, and then everything in the scope.
-    With(Scope),
-    Release,
-    /// Another value owns the child.
-    Moved,
-}
 
 /// What may be done to a child by anyone, while someone owns it.
 #[derive(Clone, Debug)]
@@ -39,8 +20,12 @@ pub struct ProcessHandle(Arc<Inner>);
 struct Inner {
     pid: i32,
     pidfd: Option<OwnedFd>,
+    /// If the child is that of its scope's keeper, and not ours to wait for.
+    cord: Option<Cord>,
     leads_group: bool,
     keep_survivors: AtomicBool,
+    /// Until it is reaped.
+    watch: Mutex<Option<Watch>>,
     life: Mutex<Life>,
 }
 
@@ -53,86 +38,43 @@ enum Life {
     Lost,
 }
 
-impl Process {
+impl ProcessHandle {
     pub(super) fn new(pid: i32, pidfd: Option<OwnedFd>, leads_group: bool) -> Self {
-        let inner = Inner {
+        Self::make(pid, pidfd, None, leads_group)
+    }
+
+    /// A child of its scope's keeper, the leader of a group.
+    pub(super) fn kept(pid: i32, pidfd: OwnedFd, cord: Cord) -> Self {
+        Self::make(pid, Some(pidfd), Some(cord), true)
+    }
+
+    fn make(pid: i32, pidfd: Option<OwnedFd>, cord: Option<Cord>, leads_group: bool) -> Self {
+        Self(Arc::new(Inner {
             pid,
             pidfd,
+            cord,
             leads_group,
             keep_survivors: AtomicBool::new(false),
+            watch: Mutex::new(None),
             life: Mutex::new(Life::Held),
-        };
-        Self { handle: ProcessHandle(Arc::new(inner)), owner: std::process::id(), end: End::Kill }
+        }))
     }
 
-    /// A handle that others may keep.
-    #[must_use]
-    pub fn handle(&self) -> ProcessHandle {
-        self.handle.clone()
-    }
-
-    /// Chooses what a drop does: end the child (`false`, as born) or let it go on (`true`). Either way it is
-    /// reaped when it ends.
-    pub fn set_release(&mut self, release: bool) {
-        self.end = if release { End::Release } else { End::Kill };
-        self.handle.0.keep_survivors.fetch_or(release, Ordering::Relaxed);
-    }
-
-    /// Has a drop leave the kill of the child, and of all that is in `scope`, to the reaper thread: hundreds of drops
-    /// don't wait for each other's end in the kernel then. The keeper does it if our program ends before.
-    ///
-    /// Without a scope a drop does not do that: if the program ended at once, the others in the child's group would
-    /// live on.
-    pub fn end_with(&mut self, scope: Scope) {
-        self.end = End::With(scope);
-    }
-
-    /// Moves the ownership out; the drop of what stays here does nothing.
-    #[must_use]
-    pub fn take(&mut self) -> Self {
-        let end = std::mem::replace(&mut self.end, End::Moved);
-        Self { handle: self.handle.clone(), owner: self.owner, end }
-    }
-}
-
-impl std::ops::Deref for Process {
-    type Target = ProcessHandle;
-
-    fn deref(&self) -> &ProcessHandle {
-        &self.handle
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let end = std::mem::replace(&mut self.end, End::Moved);
-        if matches!(end, End::Moved) || self.owner != std::process::id() || !self.is_held() {
-            return;
-        }
-        if matches!(end, End::Kill) {
-            // Nobody is left to tell; the reaper sees to it that the process goes.
-            drop(self.kill_all());
-        }
-        if !matches!(self.reap(), Ok(None)) {
-            return;
-        }
-        match end {
-            End::With(scope) => doomed::leave(self.handle.clone(), scope),
-            _ => reaper::adopt(self.handle.clone()),
-        }
-    }
-}
-
-impl ProcessHandle {
     /// The process id. It stays this child's until it has been reaped.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.0.pid
     }
 
-    /// The descriptor that becomes readable when the child has exited (pidfd_open(2)), where the host has it.
+    /// The descriptor that becomes readable when the child has exited, where the host has it: its pidfd
+    /// (pidfd_open(2)), or that on which the keeper of its scope tells its end.
     #[must_use]
     pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.cord.as_ref().map(AsFd::as_fd).or(self.own_pidfd())
+    }
+
+    /// The child itself.
+    pub(super) fn own_pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.0.pidfd.as_ref().map(AsFd::as_fd)
     }
 
@@ -148,6 +90,20 @@ impl ProcessHandle {
         self.0.keep_survivors.store(keep, Ordering::Relaxed);
     }
 
+    /// Has the keeper end the child, and the group that it leads, if our program ends before the child was reaped. A
+    /// keeper is started if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`keeper::watch`].
+    pub fn end_with_owner(&self) -> io::Result<()> {
+        let watch = keeper::watch(self)?;
+        // Who reaps it meanwhile looks here afterwards.
+        let mut slot = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = self.is_held().then_some(watch);
+        Ok(())
+    }
+
     fn life(&self) -> MutexGuard<'_, Life> {
         self.0.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,7 +116,8 @@ impl ProcessHandle {
 
     /// Whether the child has exited. It is not reaped.
     ///
-    /// `false` although the pidfd is readable: another process traces the dead child and has not let go of it.
+    /// `false` although the pidfd is readable: another process traces the dead child and has not let go of it. `true`
+    /// although [`reap`](Self::reap) has no answer yet: the keeper of its scope is about to give it.
     ///
     /// # Errors
     ///
@@ -191,6 +148,9 @@ impl ProcessHandle {
 
     /// waitid(2) without reaping. A child that is no more (reaped by somebody) has exited.
     fn look(&self, options: i32) -> io::Result<bool> {
+        if let Some((cord, pidfd)) = self.0.cord.as_ref().zip(self.0.pidfd.as_ref()) {
+            return cord.has_ended(pidfd, options & libc::WNOHANG == 0);
+        }
         match self.waitid(options | libc::WEXITED | libc::WNOWAIT, None) {
             Ok(status) => Ok(status.is_some()),
             Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(true),
@@ -221,6 +181,10 @@ impl ProcessHandle {
 
     fn reap_seen(&self, seen: bool) -> io::Result<Option<Exit>> {
         let exit = self.reap_held(seen);
+        if !matches!(exit, Ok(None)) {
+            let watch = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner).take();
+            watch.into_iter().for_each(Watch::outlive);
+        }
         if matches!(exit, Ok(Some(_))) {
             // A child that is gone has let go of our memory, however it went.
             launch::sweep();
@@ -242,24 +206,46 @@ impl ProcessHandle {
             // ESRCH: nothing is left, or the child never came to lead a group.
             drop(self.kill_group(libc::SIGKILL));
         }
+        let exit = match &self.0.cord {
+            None => self.take_exit(),
+            Some(cord) => self.take_told(cord),
+        };
+        match exit {
+            Ok(Some(exit)) => *life = Life::Reaped(exit),
+            Err(ref error) if error.raw_os_error() == Some(libc::ECHILD) => *life = Life::Lost,
+            _ => {}
+        }
+        exit
+    }
+
+    /// What the keeper of its scope says, or what the kernel can say when that is gone.
+    fn take_told(&self, cord: &Cord) -> io::Result<Option<Exit>> {
+        match cord.read()? {
+            News::None => Ok(None),
+            News::Ended(exit) => Ok(Some(exit)),
+            // It is about to be ended.
+            News::Cut if !self.look(libc::WNOHANG)? => Ok(None),
+            News::Cut => self.recover().map(Some),
+        }
+    }
+
+    /// The status of a child that somebody else reaped.
+    fn recover(&self) -> io::Result<Exit> {
+        let status = self.0.pidfd.as_ref().and_then(pidfd::recover);
+        let status = status.ok_or_else(|| io::Error::from_raw_os_error(libc::ECHILD))?;
+        Ok(Exit { status, usage: None })
+    }
+
+    /// Reaps it.
+    fn take_exit(&self) -> io::Result<Option<Exit>> {
         // SAFETY: all zeroes is a valid rusage.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-        let exit = match self.waitid(libc::WEXITED | libc::WNOHANG, Some(&mut usage)) {
-            Ok(Some(status)) => Exit { status, usage: Some(convert(&usage)) },
-            Ok(None) => return Ok(None),
-            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
-                match self.0.pidfd.as_ref().and_then(pidfd::recover) {
-                    Some(status) => Exit { status, usage: None },
-                    None => {
-                        *life = Life::Lost;
-                        return Err(error);
-                    }
-                }
-            }
-            Err(error) => return Err(error),
-        };
-        *life = Life::Reaped(exit);
-        Ok(Some(exit))
+        match self.waitid(libc::WEXITED | libc::WNOHANG, Some(&mut usage)) {
+            Ok(Some(status)) => Ok(Some(Exit { status, usage: Some(convert(&usage)) })),
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => self.recover().map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// waitid(2) by pidfd, or by pid where that is refused: as long as the child is ours, the two mean the same.
@@ -280,7 +266,12 @@ impl ProcessHandle {
     }
 
     /// Does something with the pid of a child that has not exited, while it can't mean anybody else.
+    ///
+    /// Not with the pid of a keeper's child: that keeper reaps it whenever it likes.
     pub(super) fn while_held(&self, act: impl FnOnce(i32) -> io::Result<()>) -> io::Result<()> {
+        if self.0.cord.is_some() {
+            return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+        }
         let life = self.life();
         if !matches!(*life, Life::Held) || self.look(libc::WNOHANG)? {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));

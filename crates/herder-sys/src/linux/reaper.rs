@@ -26,7 +26,7 @@ struct Reaper {
     thread: OnceLock<Thread>,
     /// Whether the thread looks from time to time, and needs no wake.
     polling: AtomicBool,
-    /// Children that the epoll reports, by pid: each is unreaped, so pids are unique.
+    /// Children that the epoll reports, by the descriptor that tells their end: it is theirs as long as they are here.
     watched: Mutex<HashMap<u64, ProcessHandle>>,
     polled: Mutex<Vec<ProcessHandle>>,
 }
@@ -92,7 +92,7 @@ pub(super) fn wake() {
     }
 }
 
-/// The lifeline's key in the epoll: no pid is that high.
+/// The lifeline's key in the epoll: no descriptor is that high.
 const LIFELINE: u64 = u64::MAX - 1;
 
 /// Has the keeper looked after once, as soon as its lifeline says something or hangs up; with `room`, also when there
@@ -169,10 +169,10 @@ impl Reaper {
     }
 
     fn watch(&self, child: ProcessHandle) {
-        let key = child.pid() as u64;
         let Some((pidfd, poller)) = child.pidfd().map(|fd| fd.as_raw_fd()).zip(self.poller()) else {
             return self.poll(child);
         };
+        let key = pidfd as u64;
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if poller.add(pidfd, key).is_ok() {
             watched.insert(key, child);

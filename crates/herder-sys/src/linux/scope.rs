@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cgroup::{self, Cgroup, Entrance};
+use super::kept::{self, Kept};
 use super::pidfd;
 use super::process::ProcessHandle;
 use crate::{LaunchError, Signal};
@@ -81,13 +82,9 @@ pub fn is_shortage(error: &io::Error) -> bool {
 ///
 /// Why not.
 pub fn mechanism(mechanism: Mechanism) -> Result<(), &'static Refusal> {
-    static NO_KEEPER: std::sync::OnceLock<Refusal> = std::sync::OnceLock::new();
     match mechanism {
         Mechanism::Cgroup => cgroup::refusal(),
-        Mechanism::Keeper => Err(NO_KEEPER.get_or_init(|| {
-            let error = io::Error::from_raw_os_error(libc::ENOSYS);
-            Refusal::of("the keeper is not built yet", &error, "")
-        })),
+        Mechanism::Keeper => kept::refusal(),
     }
 }
 
@@ -116,6 +113,7 @@ pub struct Scope(Arc<Inner>);
 #[derive(Debug)]
 enum Inner {
     Cgroup(Cgroup),
+    Kept(Kept),
 }
 
 impl Scope {
@@ -139,7 +137,11 @@ impl Scope {
 
     fn make(wanted: Mechanism, account: bool) -> io::Result<Self> {
         mechanism(wanted).map_err(Clone::clone)?;
-        Ok(Self(Arc::new(Inner::Cgroup(Cgroup::new(account)?))))
+        let inner = match wanted {
+            Mechanism::Cgroup => Inner::Cgroup(Cgroup::new(account)?),
+            Mechanism::Keeper => Inner::Kept(Kept::new()?),
+        };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// What holds it together.
@@ -147,12 +149,8 @@ impl Scope {
     pub fn mechanism(&self) -> Mechanism {
         match &*self.0 {
             Inner::Cgroup(_) => Mechanism::Cgroup,
+            Inner::Kept(_) => Mechanism::Keeper,
         }
-    }
-
-    fn cgroup(&self) -> &Cgroup {
-        let Inner::Cgroup(cgroup) = &*self.0;
-        cgroup
     }
 
     /// One round of a kill of all members. It does not wait for their end, and somebody who forks all the time may
@@ -162,7 +160,10 @@ impl Scope {
     ///
     /// As write(2); none is to be expected while the cgroup is ours.
     pub fn kill(&self) -> io::Result<()> {
-        self.cgroup().kill()
+        match &*self.0 {
+            Inner::Cgroup(cgroup) => cgroup.kill(),
+            Inner::Kept(kept) => kept.kill(),
+        }
     }
 
     /// Sends `signal` to every member, those included that come while it does so.
@@ -174,7 +175,10 @@ impl Scope {
     ///
     /// As kill(2), if a member could not be signalled: no permission. All others were.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        self.cgroup().signal(signal)
+        match &*self.0 {
+            Inner::Cgroup(cgroup) => cgroup.signal(signal),
+            Inner::Kept(kept) => kept.signal(signal),
+        }
     }
 
     /// Stops all members where they are, whatever they do about signals, or lets them go on. It does not wait until
@@ -186,13 +190,19 @@ impl Scope {
     ///
     /// As write(2); none is to be expected while the cgroup is ours.
     pub fn set_frozen(&self, frozen: bool) -> io::Result<()> {
-        self.cgroup().set_frozen(frozen)
+        match &*self.0 {
+            Inner::Cgroup(cgroup) => cgroup.set_frozen(frozen),
+            Inner::Kept(kept) => kept.set_frozen(frozen),
+        }
     }
 
     /// Whether we froze it. Others may freeze its members too, or a scope that this program itself is in.
     #[must_use]
     pub fn is_frozen(&self) -> bool {
-        self.cgroup().is_frozen()
+        match &*self.0 {
+            Inner::Cgroup(cgroup) => cgroup.is_frozen(),
+            Inner::Kept(kept) => kept.is_frozen(),
+        }
     }
 
     /// Whether no member runs, by the kernel's own word. Members that have exited and were not reaped yet don't count.
@@ -201,7 +211,10 @@ impl Scope {
     ///
     /// As read(2): `ENODEV` or `ENOENT` if somebody removed the cgroup.
     pub fn is_empty(&self) -> io::Result<bool> {
-        self.cgroup().is_empty()
+        match &*self.0 {
+            Inner::Cgroup(cgroup) => cgroup.is_empty(),
+            Inner::Kept(kept) => kept.is_empty(),
+        }
     }
 
     /// A descriptor that reports an exceptional condition (`EPOLLPRI`) when [`is_empty`](Self::is_empty) may have
@@ -211,7 +224,10 @@ impl Scope {
     /// descriptors left.
     #[must_use]
     pub fn changes(&self) -> Option<BorrowedFd<'_>> {
-        self.cgroup().changes()
+        match &*self.0 {
+            Inner::Cgroup(cgroup) => cgroup.changes(),
+            Inner::Kept(kept) => Some(kept.changes()),
+        }
     }
 
     /// Who is in it now.
@@ -220,7 +236,10 @@ impl Scope {
     ///
     /// As read(2).
     pub fn members(&self) -> io::Result<Vec<Member>> {
-        self.cgroup().members()
+        match &*self.0 {
+            Inner::Cgroup(cgroup) => cgroup.members(),
+            Inner::Kept(kept) => kept.members(),
+        }
     }
 
     /// What its members have used, those included that are gone.
@@ -229,7 +248,10 @@ impl Scope {
     ///
     /// As read(2); `Unsupported` if it was made [without](Self::without_stats).
     pub fn stats(&self) -> io::Result<ScopeStats> {
-        self.cgroup().stats()
+        match &*self.0 {
+            Inner::Cgroup(cgroup) => cgroup.stats(),
+            Inner::Kept(kept) => kept.stats(),
+        }
     }
 
     /// Sets a limit for all members together.
@@ -238,7 +260,10 @@ impl Scope {
     ///
     /// Why this limit can't be had; others may be.
     pub fn limit(&self, limit: Limit) -> Result<(), Refusal> {
-        self.cgroup().limit(limit)
+        match &*self.0 {
+            Inner::Cgroup(cgroup) => cgroup.limit(limit),
+            Inner::Kept(kept) => kept.limit(limit),
+        }
     }
 
     /// Moves a child of ours into it, with what it starts from now on; what it has started before stays where it is.
@@ -247,12 +272,22 @@ impl Scope {
     ///
     /// `ESRCH`: it has exited. As write(2) otherwise: the kernel asks for rights over the cgroup where it is, too.
     pub fn adopt(&self, child: &ProcessHandle) -> io::Result<()> {
-        child.while_held(|pid| self.cgroup().adopt(pid))
+        match &*self.0 {
+            Inner::Cgroup(cgroup) => child.while_held(|pid| cgroup.adopt(pid)),
+            Inner::Kept(_) => {
+                let error = io::Error::from_raw_os_error(libc::EOPNOTSUPP);
+                let help = "start it there, or hold it by a cgroup";
+                Err(Refusal::of("a keeper can't take in a process that it has not born", &error, help).into())
+            }
+        }
     }
 
     /// Lets its members go: the end of the last handle does not kill them. They still end with our program.
     pub fn release(self) {
-        self.cgroup().release();
+        match &*self.0 {
+            Inner::Cgroup(cgroup) => cgroup.release(),
+            Inner::Kept(kept) => kept.release(),
+        }
     }
 
     /// Kills all members at once, until none is left, whoever has handles still. Does not wait.
@@ -267,13 +302,26 @@ impl Scope {
     /// As [`end`](Self::end), after the first member was killed: the others are killed some milliseconds later, so that
     /// a scope which nobody else was in serves again.
     pub(super) fn end_soon(self) {
-        self.cgroup().leave_kill();
+        if let Inner::Cgroup(cgroup) = &*self.0 {
+            cgroup.leave_kill();
+        }
         self.end();
     }
 
-    /// The way in, for one birth.
-    pub(super) fn enter(&self) -> Result<Entrance<'_>, LaunchError> {
-        self.cgroup().enter()
+    /// The way into a cgroup, for one birth.
+    pub(super) fn enter(&self) -> Option<Result<Entrance<'_>, LaunchError>> {
+        match &*self.0 {
+            Inner::Cgroup(cgroup) => Some(cgroup.enter()),
+            Inner::Kept(_) => None,
+        }
+    }
+
+    /// If its children are born by a keeper.
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        match &*self.0 {
+            Inner::Cgroup(_) => None,
+            Inner::Kept(kept) => Some(kept),
+        }
     }
 }
 

@@ -13,7 +13,8 @@ use super::child::{self, CloseFds, Handlers, Move, Plan, Source};
 use super::dumpable::KeepDumpable;
 use super::environ::environment;
 use super::launch::Launch;
-use super::process::Process;
+use super::owner::Process;
+use super::process::ProcessHandle;
 use super::{cvt, facts, fd, pidfd, reaper};
 use crate::{FdSource, Group, LaunchError, Resource, Scope, SpawnRequest, SpawnStep, Spawned};
 
@@ -48,11 +49,14 @@ pub(super) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> R
         errno: error.raw_os_error().unwrap_or(libc::EINVAL),
     };
     reaper::retry();
+    let scope = request.scope.take();
+    if let Some(kept) = scope.as_ref().and_then(Scope::kept) {
+        return kept.bear(request, mask);
+    }
     let fds = std::mem::take(&mut request.fds);
     let fork = !request.pre_exec.is_empty() || !facts().shared_memory;
     let leads_group = matches!(request.group, Group::New | Group::NewSession | Group::Join(0));
-    let scope = request.scope.take();
-    let entrance = scope.as_ref().map(Scope::enter).transpose()?;
+    let entrance = scope.as_ref().and_then(Scope::enter).transpose()?;
     // The end of file on its pipe is all that tells of a forked child's `execve`. One that is born meanwhile must
     // not get the other end too: it would keep it until its own.
     let alone = fork.then(|| FORKING.lock().unwrap_or_else(PoisonError::into_inner));
@@ -80,15 +84,19 @@ pub(super) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> R
     drop(alone);
     let born = born?;
     let pidfd = if born.pidfd >= 0 { Some(fd::own(born.pidfd)) } else { open_pidfd(born.pid) };
-    let process = Process::new(born.pid, pidfd, leads_group);
+    let process = Process::new(ProcessHandle::new(born.pid, pidfd, leads_group));
     launch.born();
     Ok(Spawned { process, launch })
 }
 
 /// Held from before the pipe of a forked child is made until only the child has its other end.
-static FORKING: Mutex<()> = Mutex::new(());
+pub(super) static FORKING: Mutex<()> = Mutex::new(());
 
-fn plan(mut request: SpawnRequest, fds: &[(RawFd, FdSource)], mask: Option<u64>) -> io::Result<Plan> {
+pub(super) fn plan(
+    mut request: SpawnRequest,
+    fds: &[(RawFd, FdSource)],
+    mask: Option<u64>,
+) -> io::Result<Plan> {
     let env = request.env.take().unwrap_or_else(environment);
     let targets: Vec<RawFd> = fds.iter().map(|(target, _)| *target).collect();
     let floor = targets.iter().copied().max().unwrap_or(2).max(2).saturating_add(1);

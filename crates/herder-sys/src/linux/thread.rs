@@ -46,15 +46,21 @@ pub fn spawn_on_thread(
     request: SpawnRequest,
     done: impl FnOnce(Result<Spawned, LaunchError>) + Send + 'static,
 ) -> Result<(), LaunchError> {
-    // That of the caller, not of the thread that makes the child.
-    let mask = kept_mask(&request);
-    let job: Job = Box::new(move || done(spawn_with_mask(request, mask)));
+    let spawn = spawn_later(request);
+    let job: Job = Box::new(move || done(spawn()));
     sender()
         .and_then(|sender| sender.send(job).map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN)))
         .map_err(|error| LaunchError {
             step: SpawnStep::Prepare,
             errno: error.raw_os_error().unwrap_or(libc::EAGAIN),
         })
+}
+
+/// Prepares a [`spawn`](super::spawn()) that another thread is to do: the signal mask that the child may keep is that of
+/// the thread which calls this.
+pub fn spawn_later(request: SpawnRequest) -> impl FnOnce() -> Result<Spawned, LaunchError> + Send + 'static {
+    let mask = kept_mask(&request);
+    move || spawn_with_mask(request, mask)
 }
 
 fn sender() -> io::Result<Sender<Job>> {

@@ -26,12 +26,16 @@ pub(super) fn waitid(
     }
     // SAFETY: set by waitid.
     let value = unsafe { info.si_status() };
-    let raw = match info.si_code {
+    Ok(Some(ExitStatus::from_raw(status_from(info.si_code, value))))
+}
+
+/// A wait status from what a `siginfo_t` says.
+pub(super) fn status_from(code: i32, value: i32) -> i32 {
+    match code {
         libc::CLD_EXITED => (value & 0xff) << 8,
         libc::CLD_DUMPED => value | 0x80,
         _ => value,
-    };
-    Ok(Some(ExitStatus::from_raw(raw)))
+    }
 }
 
 /// What a child has used.

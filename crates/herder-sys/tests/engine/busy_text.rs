@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use herder_sys::{SpawnRequest, SpawnStep, Strings, spawn};
+use herder_sys::{SpawnRequest, SpawnStep, Strings};
 
-use crate::support::{LIMIT, alone, failure, status, strings};
+use crate::support::{LIMIT, alone, born, everywhere, failure, status, strings};
 
 /// A copy of a program that is open for writing while this value lives.
 pub(crate) struct BusyProgram {
@@ -44,37 +44,43 @@ impl Drop for BusyProgram {
 #[test]
 fn a_writer_that_lets_go_soon_is_waited_for() {
     alone(|| {
-        for latch in [false, true] {
-            let mut busy = BusyProgram::new();
-            let writer = busy.writer.take();
-            std::thread::scope(|scope| {
-                scope.spawn(move || {
-                    // Not for order: the time that a slow writer takes.
-                    std::thread::sleep(Duration::from_millis(20));
-                    drop(writer);
+        everywhere(|| {
+            for latch in [false, true] {
+                let mut busy = BusyProgram::new();
+                let writer = busy.writer.take();
+                std::thread::scope(|scope| {
+                    scope.spawn(move || {
+                        // Not for order: the time that a slow writer takes.
+                        std::thread::sleep(Duration::from_millis(20));
+                        drop(writer);
+                    });
+                    let mut request = busy.request();
+                    request.latch = latch;
+                    let spawned = born(request).expect("born");
+                    spawned.launch.wait(LIMIT).expect("in time").expect("executed");
+                    assert_eq!(status(&spawned.process).code(), Some(8));
                 });
-                let mut request = busy.request();
-                request.latch = latch;
-                let spawned = spawn(request).expect("born");
-                spawned.launch.wait(LIMIT).expect("in time").expect("executed");
-                assert_eq!(status(&spawned.process).code(), Some(8));
-            });
-        }
+            }
+        });
     });
 }
 
 #[test]
 fn a_writer_that_does_not_let_go_is_an_error() {
-    let busy = BusyProgram::new();
-    let error = failure(busy.request());
-    assert_eq!((error.step, error.errno), (SpawnStep::Exec, libc::ETXTBSY));
+    everywhere(|| {
+        let busy = BusyProgram::new();
+        let error = failure(busy.request());
+        assert_eq!((error.step, error.errno), (SpawnStep::Exec, libc::ETXTBSY));
+    });
 }
 
 #[test]
 fn a_child_that_waits_for_a_writer_can_be_ended() {
-    let busy = BusyProgram::new();
-    let spawned = spawn(busy.request()).unwrap();
-    spawned.process.kill_all().unwrap();
-    assert_eq!(spawned.launch.wait(LIMIT), Some(Ok(())), "its status tells");
-    assert!(status(&spawned.process).code().is_none_or(|code| code == 127));
+    everywhere(|| {
+        let busy = BusyProgram::new();
+        let spawned = born(busy.request()).unwrap();
+        spawned.process.kill_all().unwrap();
+        assert_eq!(spawned.launch.wait(LIMIT), Some(Ok(())), "its status tells");
+        assert!(status(&spawned.process).code().is_none_or(|code| code == 127));
+    });
 }

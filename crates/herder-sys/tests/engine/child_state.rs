@@ -2,7 +2,7 @@
 
 use herder_sys::{Group, Resource, Signal, SpawnRequest};
 
-use crate::support::{alone, code, failure, launched, os, output, sh, status, strings};
+use crate::support::{alone, code, everywhere, failure, launched, os, output, sh, status, strings};
 
 /// A request whose program shows its own state and changes nothing of it.
 fn show(file: &str) -> SpawnRequest {
@@ -31,30 +31,34 @@ fn bit(signal: i32) -> u64 {
 
 #[test]
 fn the_mask_is_empty_unless_it_is_inherited() {
-    let before = os::mask();
-    let odd = bit(libc::SIGUSR1) | bit(33) | bit(64);
-    os::set_mask(odd);
-    assert_eq!(bits(|_| (), "SigBlk:"), 0);
-    assert_eq!(bits(|r| r.inherit_signal_mask = true, "SigBlk:"), odd);
-    assert_eq!(os::mask(), odd);
-    os::set_mask(before);
+    everywhere(|| {
+        let before = os::mask();
+        let odd = bit(libc::SIGUSR1) | bit(33) | bit(64);
+        os::set_mask(odd);
+        assert_eq!(bits(|_| (), "SigBlk:"), 0);
+        assert_eq!(bits(|r| r.inherit_signal_mask = true, "SigBlk:"), odd);
+        assert_eq!(os::mask(), odd);
+        os::set_mask(before);
+    });
 }
 
 #[test]
 fn ignored_signals_stay_so_or_are_reset_and_handlers_are_gone() {
     extern "C" fn handler(_: libc::c_int) {}
     alone(|| {
-        os::set_action(libc::SIGHUP, libc::SIG_IGN, 0);
-        os::set_action(libc::SIGUSR1, handler as *const () as libc::sighandler_t, 0);
-        os::set_action(40, libc::SIG_IGN, 0);
-        // Some are, perhaps, by whoever started the tests; SIGPIPE is, by Rust's runtime.
-        let all = (1..).zip(os::actions()).filter(|(_, action)| action[0] == libc::SIG_IGN);
-        let ignored = all.map(|(signal, _)| bit(signal)).sum::<u64>() & !bit(libc::SIGPIPE);
-        assert_eq!(ignored & (bit(libc::SIGHUP) | bit(40)), bit(libc::SIGHUP) | bit(40));
-        assert_eq!(bits(|_| (), "SigIgn:"), ignored);
-        assert_eq!(bits(|r| r.reset_ignored_signals = true, "SigIgn:"), 0);
-        assert_eq!(bits(|_| (), "SigCgt:"), 0);
-        assert_eq!(bits(|r| r.reset_ignored_signals = true, "SigCgt:"), 0);
+        everywhere(|| {
+            os::set_action(libc::SIGHUP, libc::SIG_IGN, 0);
+            os::set_action(libc::SIGUSR1, handler as *const () as libc::sighandler_t, 0);
+            os::set_action(40, libc::SIG_IGN, 0);
+            // Some are, perhaps, by whoever started the tests; SIGPIPE is, by Rust's runtime.
+            let all = (1..).zip(os::actions()).filter(|(_, action)| action[0] == libc::SIG_IGN);
+            let ignored = all.map(|(signal, _)| bit(signal)).sum::<u64>() & !bit(libc::SIGPIPE);
+            assert_eq!(ignored & (bit(libc::SIGHUP) | bit(40)), bit(libc::SIGHUP) | bit(40));
+            assert_eq!(bits(|_| (), "SigIgn:"), ignored);
+            assert_eq!(bits(|r| r.reset_ignored_signals = true, "SigIgn:"), 0);
+            assert_eq!(bits(|_| (), "SigCgt:"), 0);
+            assert_eq!(bits(|r| r.reset_ignored_signals = true, "SigCgt:"), 0);
+        });
     });
 }
 
@@ -96,75 +100,83 @@ fn groups_and_sessions() {
 
 #[test]
 fn priorities_processors_masks_and_limits() {
-    assert_eq!(
-        output({
-            let mut request = show("/proc/self/stat");
-            request.nice = Some(7);
-            request
-        })
-        .rsplit_once(") ")
-        .unwrap()
-        .1
-        .split(' ')
-        .nth(16),
-        Some("7")
-    );
-    let allowed = status_line(|_| (), "Cpus_allowed_list:");
-    let first: usize = allowed.split(['-', ',']).next().unwrap().parse().unwrap();
-    assert_eq!(status_line(|r| r.affinity = Some(vec![first]), "Cpus_allowed_list:"), first.to_string());
-    assert_eq!(
-        status_line(|r| r.affinity = Some(vec![first, 4095]), "Cpus_allowed_list:"),
-        first.to_string()
-    );
-    assert_eq!(status_line(|r| r.umask = Some(0o027), "Umask:"), "0027");
-    let mut request = show("/proc/self/limits");
-    request.rlimits = vec![(Resource::Core, 0, 4096), (Resource::OpenFiles, 50, 60)];
-    let text = output(request);
-    let words = |name| {
-        let line = text.lines().find_map(|line: &str| line.strip_prefix(name)).unwrap();
-        line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
-    };
-    assert_eq!(words("Max core file size"), "0 4096");
-    assert_eq!(words("Max open files"), "50 60");
+    everywhere(|| {
+        assert_eq!(
+            output({
+                let mut request = show("/proc/self/stat");
+                request.nice = Some(7);
+                request
+            })
+            .rsplit_once(") ")
+            .unwrap()
+            .1
+            .split(' ')
+            .nth(16),
+            Some("7")
+        );
+        let allowed = status_line(|_| (), "Cpus_allowed_list:");
+        let first: usize = allowed.split(['-', ',']).next().unwrap().parse().unwrap();
+        assert_eq!(status_line(|r| r.affinity = Some(vec![first]), "Cpus_allowed_list:"), first.to_string());
+        assert_eq!(
+            status_line(|r| r.affinity = Some(vec![first, 4095]), "Cpus_allowed_list:"),
+            first.to_string()
+        );
+        assert_eq!(status_line(|r| r.umask = Some(0o027), "Umask:"), "0027");
+        let mut request = show("/proc/self/limits");
+        request.rlimits = vec![(Resource::Core, 0, 4096), (Resource::OpenFiles, 50, 60)];
+        let text = output(request);
+        let words = |name| {
+            let line = text.lines().find_map(|line: &str| line.strip_prefix(name)).unwrap();
+            line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(words("Max core file size"), "0 4096");
+        assert_eq!(words("Max open files"), "50 60");
+    });
 }
 
 #[test]
 fn names_folders_and_variables() {
-    let mut request = show("/proc/self/cmdline");
-    request.argv = strings(&["an odd name", "/proc/self/cmdline"]);
-    assert_eq!(output(request), "an odd name\0/proc/self/cmdline\0");
-    let mut request = sh("pwd -P");
-    request.cwd = Some("/proc".into());
-    assert_eq!(output(request), "/proc\n");
-    let mut request = show("/proc/self/environ");
-    request.env = Some(strings(&["A=1", "B=", "ODD"]).into());
-    assert_eq!(output(request), "A=1\0B=\0ODD\0");
-    let mut request = show("/proc/self/environ");
-    request.env = Some(strings(&[]).into());
-    assert_eq!(output(request), "");
-    let mine = std::env::var("PATH").unwrap();
-    assert!(output(show("/proc/self/environ")).split('\0').any(|word| word == format!("PATH={mine}")));
+    everywhere(|| {
+        let mut request = show("/proc/self/cmdline");
+        request.argv = strings(&["an odd name", "/proc/self/cmdline"]);
+        assert_eq!(output(request), "an odd name\0/proc/self/cmdline\0");
+        let mut request = sh("pwd -P");
+        request.cwd = Some("/proc".into());
+        assert_eq!(output(request), "/proc\n");
+        let mut request = show("/proc/self/environ");
+        request.env = Some(strings(&["A=1", "B=", "ODD"]).into());
+        assert_eq!(output(request), "A=1\0B=\0ODD\0");
+        let mut request = show("/proc/self/environ");
+        request.env = Some(strings(&[]).into());
+        assert_eq!(output(request), "");
+        let mine = std::env::var("PATH").unwrap();
+        assert!(output(show("/proc/self/environ")).split('\0').any(|word| word == format!("PATH={mine}")));
+    });
 }
 
 #[test]
 fn a_relative_candidate_is_looked_up_in_the_new_folder() {
-    let mut request = sh("exit 4");
-    request.candidates = strings(&["./nowhere", "./sh"]);
-    request.cwd = Some("/bin".into());
-    assert_eq!(code(request), Some(4));
-    // One that may not be executed is told, even if later ones are missing.
-    let mut request = sh("exit 4");
-    request.candidates = strings(&["/etc/passwd", "/nowhere"]);
-    assert_eq!(failure(request).errno, libc::EACCES);
+    everywhere(|| {
+        let mut request = sh("exit 4");
+        request.candidates = strings(&["./nowhere", "./sh"]);
+        request.cwd = Some("/bin".into());
+        assert_eq!(code(request), Some(4));
+        // One that may not be executed is told, even if later ones are missing.
+        let mut request = sh("exit 4");
+        request.candidates = strings(&["/etc/passwd", "/nowhere"]);
+        assert_eq!(failure(request).errno, libc::EACCES);
+    });
 }
 
 #[test]
 fn the_parent_death_signal_is_set_though_the_ids_changed() {
-    // Not visible from outside: the program asks itself. Here it is enough that the option disturbs nothing.
-    let mut request = sh("exit 3");
-    request.die_with_owner = Some(Signal::TERM);
-    if os::is_root() {
-        request.uid = Some(65534);
-    }
-    assert_eq!(code(request), Some(3));
+    everywhere(|| {
+        // Not visible from outside: the program asks itself. Here it is enough that the option disturbs nothing.
+        let mut request = sh("exit 3");
+        request.die_with_owner = Some(Signal::TERM);
+        if os::is_root() {
+            request.uid = Some(65534);
+        }
+        assert_eq!(code(request), Some(3));
+    });
 }

@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use herder_sys::{SpawnRequest, environment};
 
-use crate::support::{alone, output, strings};
+use crate::support::{alone, everywhere, output, strings};
 
 fn seen(name: &str) -> Option<String> {
     let request = SpawnRequest::new(strings(&["/usr/bin/env", "/bin/env"]), strings(&["env"]));
@@ -15,16 +15,18 @@ fn seen(name: &str) -> Option<String> {
 #[test]
 fn a_change_reaches_the_next_child() {
     alone(|| {
-        for value in ["one", "two", "two and more", ""] {
-            // SAFETY: this process runs this test only, on one thread.
-            unsafe { std::env::set_var("HERDER_TEST_CHANGES", value) };
-            assert_eq!(seen("HERDER_TEST_CHANGES").as_deref(), Some(value));
-            // Once more, from what was kept.
-            assert_eq!(seen("HERDER_TEST_CHANGES").as_deref(), Some(value));
-        }
-        // SAFETY: as above.
-        unsafe { std::env::remove_var("HERDER_TEST_CHANGES") };
-        assert_eq!(seen("HERDER_TEST_CHANGES"), None);
+        everywhere(|| {
+            for value in ["one", "two", "two and more", ""] {
+                // SAFETY: this process runs this test only, on one thread.
+                unsafe { std::env::set_var("HERDER_TEST_CHANGES", value) };
+                assert_eq!(seen("HERDER_TEST_CHANGES").as_deref(), Some(value));
+                // Once more, from what was kept.
+                assert_eq!(seen("HERDER_TEST_CHANGES").as_deref(), Some(value));
+            }
+            // SAFETY: as above.
+            unsafe { std::env::remove_var("HERDER_TEST_CHANGES") };
+            assert_eq!(seen("HERDER_TEST_CHANGES"), None);
+        });
     });
 }
 

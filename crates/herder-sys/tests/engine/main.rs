@@ -15,6 +15,8 @@ mod environ;
 mod fds;
 mod keeper_end;
 mod keeper_one;
+mod kept_basics;
+mod kept_end;
 mod owner;
 mod repeats;
 mod rungs;

@@ -10,8 +10,8 @@ use herder_sys::{
 };
 
 use crate::support::scopes::{
-    actor, cgroup_of, folder_of, house_of, inside, is_over, kill_all, launched_in, mount, own_folder, pids,
-    scope, until_members,
+    ALL, actor, cgroup_of, folder_of, house_of, inside, is_over, kill_all, launched_in, mount, own_folder,
+    pids, scope, scope_by, until_members,
 };
 use crate::support::{LIMIT, alone, launched, os, output, sh, sleeper, status, strings, until};
 
@@ -43,24 +43,27 @@ fn a_child_is_inside_from_its_first_instruction() {
 
 #[test]
 fn members_are_named_and_counted() {
-    let Some(scope) = scope() else { return };
-    assert_eq!(scope.mechanism(), Mechanism::Cgroup);
-    assert!(scope.is_empty().unwrap() && scope.members().unwrap().is_empty());
-    let one = launched_in(&scope, sleeper());
-    let two = launched_in(&scope, sh("while :; do :; done"));
-    let mut members = scope.members().unwrap();
-    members.sort_by_key(|member| member.pid != one.pid());
-    let named: Vec<_> = members.iter().map(|Member { pid, command, .. }| (*pid, command.as_str())).collect();
-    assert_eq!(named, [(one.pid(), "sleep"), (two.pid(), "sh")]);
-    until("time is counted", || scope.stats().unwrap().user > Duration::from_millis(20));
-    let before = scope.stats().unwrap();
-    assert_eq!(before.processes, 2);
-    assert!(!scope.is_empty().unwrap());
-    kill_all(&scope);
-    // Not reaped yet, and not counted any more.
-    assert!(scope.members().unwrap().is_empty());
-    assert!(scope.stats().unwrap().user >= before.user, "those that are gone count");
-    assert!(!status(&one).success() && !status(&two).success());
+    for mechanism in ALL {
+        let Some(scope) = scope_by(mechanism) else { continue };
+        assert_eq!(scope.mechanism(), mechanism);
+        assert!(scope.is_empty().unwrap() && scope.members().unwrap().is_empty());
+        let one = launched_in(&scope, sleeper());
+        let two = launched_in(&scope, sh("while :; do :; done"));
+        let mut members = scope.members().unwrap();
+        members.sort_by_key(|member| member.pid != one.pid());
+        let named: Vec<_> =
+            members.iter().map(|Member { pid, command, .. }| (*pid, command.as_str())).collect();
+        assert_eq!(named, [(one.pid(), "sleep"), (two.pid(), "sh")]);
+        until("time is counted", || scope.stats().unwrap().user > Duration::from_millis(20));
+        let before = scope.stats().unwrap();
+        assert_eq!(before.processes, 2);
+        assert!(!scope.is_empty().unwrap());
+        kill_all(&scope);
+        // Not reaped yet, and not counted any more.
+        assert!(scope.members().unwrap().is_empty());
+        assert!(scope.stats().unwrap().user >= before.user, "those that are gone count");
+        assert!(!status(&one).success() && !status(&two).success());
+    }
 }
 
 #[test]
@@ -151,19 +154,20 @@ fn a_pool_is_bounded() {
 
 #[test]
 fn a_scope_that_was_killed_can_be_born_into() {
-    let Some(scope) = scope() else { return };
-    for round in 0..20 {
+    for mechanism in ALL {
+        let Some(scope) = scope_by(mechanism) else { continue };
+        for round in 0..20 {
+            let child = launched_in(&scope, sleeper());
+            kill_all(&scope);
+            assert!(!status(&child).success());
+            assert_eq!(status(&launched_in(&scope, sh("exit 3"))).code(), Some(3), "round {round}");
+        }
         let child = launched_in(&scope, sleeper());
-        kill_all(&scope);
+        assert_eq!(pids(&scope), [child.pid()]);
+        scope.signal(Signal::TERM).unwrap();
         assert!(!status(&child).success());
-        assert_eq!(status(&launched_in(&scope, sh("exit 3"))).code(), Some(3), "round {round}");
-        assert!(leaf_of(&scope).0.exists());
+        assert!(scope.is_empty().unwrap());
     }
-    let child = launched_in(&scope, sleeper());
-    assert_eq!(pids(&scope), [child.pid()]);
-    scope.signal(Signal::TERM).unwrap();
-    assert!(!status(&child).success());
-    assert!(scope.is_empty().unwrap());
 }
 
 #[test]
@@ -181,66 +185,74 @@ fn a_leaf_that_was_frozen_comes_back_thawed() {
 
 #[test]
 fn a_frozen_scope_refuses_a_birth_at_once_and_stands_still() {
-    let Some(scope) = scope() else { return };
-    let child = launched_in(&scope, sh("while :; do :; done"));
-    scope.set_frozen(true).unwrap();
-    assert!(scope.is_frozen());
-    for hook in [false, true] {
-        let mut request = inside(&scope, sh("exit 0"));
-        if hook {
-            // SAFETY: does nothing.
-            request.pre_exec = vec![unsafe { PreExec::new(|| Ok(())) }];
+    for mechanism in ALL {
+        let Some(scope) = scope_by(mechanism) else { continue };
+        let child = launched_in(&scope, sh("while :; do :; done"));
+        scope.set_frozen(true).unwrap();
+        assert!(scope.is_frozen());
+        for hook in [false, true] {
+            let mut request = inside(&scope, sh("exit 0"));
+            if hook {
+                // SAFETY: does nothing.
+                request.pre_exec = vec![unsafe { PreExec::new(|| Ok(())) }];
+            }
+            let start = Instant::now();
+            let error = spawn(request).unwrap_err();
+            assert_eq!((error.step, error.errno), (SpawnStep::Scope, libc::EBUSY));
+            assert!(start.elapsed() < LIMIT / 10);
         }
-        let start = Instant::now();
-        let error = spawn(request).unwrap_err();
-        assert_eq!((error.step, error.errno), (SpawnStep::Scope, libc::EBUSY));
-        assert!(start.elapsed() < LIMIT / 10);
-    }
-    until("it stands still", || {
+        until("it stands still", || {
+            let before = scope.stats().unwrap().user;
+            std::thread::sleep(Duration::from_millis(5));
+            scope.stats().unwrap().user == before
+        });
+        scope.set_frozen(false).unwrap();
         let before = scope.stats().unwrap().user;
-        std::thread::sleep(Duration::from_millis(5));
-        scope.stats().unwrap().user == before
-    });
-    scope.set_frozen(false).unwrap();
-    let before = scope.stats().unwrap().user;
-    until("it goes on", || scope.stats().unwrap().user > before);
-    assert_eq!(status(&launched_in(&scope, sh("exit 4"))).code(), Some(4));
-    // Frozen, it can be killed all the same.
-    scope.set_frozen(true).unwrap();
-    kill_all(&scope);
-    assert!(!status(&child).success());
+        until("it goes on", || scope.stats().unwrap().user > before);
+        assert_eq!(status(&launched_in(&scope, sh("exit 4"))).code(), Some(4));
+        // Frozen, it can be killed all the same.
+        scope.set_frozen(true).unwrap();
+        kill_all(&scope);
+        assert!(!status(&child).success());
+    }
 }
 
 #[test]
 fn a_signal_reaches_every_member_and_nobody_else() {
-    let Some(scope) = scope() else { return };
-    let outside = launched(sleeper()).process;
-    let script = "trap 'exit 7' TERM; setsid sleep 1000 & wait";
-    let children: Vec<_> = (0..5).map(|_| launched_in(&scope, sh(script))).collect();
-    // Before that, the copy of the shell that becomes a sleeper may take a signal for the shell.
-    let sleeps = |member: &&Member| member.command == "sleep";
-    until("all are ready", || scope.members().unwrap().iter().filter(sleeps).count() == 5);
-    scope.signal(Signal::TERM).unwrap();
-    for child in &children {
-        assert_eq!(status(child).code(), Some(7));
+    for mechanism in ALL {
+        let Some(scope) = scope_by(mechanism) else { continue };
+        let outside = launched(sleeper()).process;
+        let script = "trap 'exit 7' TERM; setsid sleep 1000 & wait";
+        let children: Vec<_> = (0..5).map(|_| launched_in(&scope, sh(script))).collect();
+        // Before that, the copy of the shell that becomes a sleeper may take a signal for the shell.
+        let sleeps = |member: &&Member| member.command == "sleep";
+        until("all are ready", || scope.members().unwrap().iter().filter(sleeps).count() == 5);
+        scope.signal(Signal::TERM).unwrap();
+        for child in &children {
+            assert_eq!(status(child).code(), Some(7));
+        }
+        until("sleepers die too", || scope.is_empty().unwrap());
+        assert!(os::lives(outside.pid()));
     }
-    until("sleepers die too", || scope.is_empty().unwrap());
-    assert!(os::lives(outside.pid()));
 }
 
 #[test]
 fn watching_reports_the_end() {
-    let Some(scope) = scope() else { return };
-    let child = launched_in(&scope, sh("sleep 0.05"));
-    let watched = scope.changes().unwrap();
-    until("it is empty, by watching", || {
-        if scope.is_empty().unwrap() {
-            return true;
-        }
-        assert!(os::wait_priority(&watched, 5000), "told in time");
-        false
-    });
-    assert!(status(&child).success());
+    for mechanism in ALL {
+        let Some(scope) = scope_by(mechanism) else { continue };
+        let child = launched_in(&scope, sh("sleep 0.05"));
+        let watched = scope.changes().unwrap();
+        let is_cgroup = mechanism == Mechanism::Cgroup;
+        let events = if is_cgroup { libc::POLLPRI } else { libc::POLLIN };
+        until("it is empty, by watching", || {
+            if scope.is_empty().unwrap() {
+                return true;
+            }
+            assert!(os::wait_news(&watched, events, 5000), "told in time");
+            false
+        });
+        assert!(status(&child).success());
+    }
 }
 
 #[test]
@@ -306,12 +318,14 @@ fn without_clone3_there_is_no_birth_into_a_cgroup() {
 
 #[test]
 fn a_chain_that_is_told_to_stop_stops_for_signals_that_stay() {
-    let Some(scope) = scope() else { return };
-    let leader = launched_in(&scope, actor("bomb:20"));
-    until_members(&scope, 20);
-    scope.signal(Signal::STOP).unwrap();
-    until("all are stopped", || pids(&scope).into_iter().all(|pid| os::state(pid) == Some('T')));
-    scope.signal(Signal::KILL).unwrap();
-    kill_all(&scope);
-    drop(leader);
+    for mechanism in ALL {
+        let Some(scope) = scope_by(mechanism) else { continue };
+        let leader = launched_in(&scope, actor("bomb:20"));
+        until_members(&scope, 20);
+        scope.signal(Signal::STOP).unwrap();
+        until("all are stopped", || pids(&scope).into_iter().all(|pid| os::state(pid) == Some('T')));
+        scope.signal(Signal::KILL).unwrap();
+        kill_all(&scope);
+        drop(leader);
+    }
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use herder_sys::{Mechanism, Scope, SpawnRequest, mechanism, tidy_scopes};
 
 use crate::support::scopes::{
-    folder_of, house_of, inside, kill_all, launched_in, mount, own_folder, pids, scope, until_members,
+    ALL, folder_of, house_of, inside, kill_all, launched_in, mount, own_folder, pids, scope, scope_by,
+    until_members,
 };
 use crate::support::{alone, alone_with, os, sh, sleeper, status, until};
 
@@ -152,12 +153,14 @@ fn a_folder_alone_is_not_enough() {
 
 #[test]
 fn children_of_other_users_end_too() {
-    let Some(scope) = scope().filter(|_| os::is_root()) else { return };
-    let script = "trap '' TERM; setsid sleep 1000 & sleep 1000";
-    let leader = launched_in(&scope, as_nobody(sh(script)));
-    until_members(&scope, 3);
-    kill_all(&scope);
-    assert!(!status(&leader).success());
+    for mechanism in ALL {
+        let Some(scope) = scope_by(mechanism).filter(|_| os::is_root()) else { continue };
+        let script = "trap '' TERM; setsid sleep 1000 & sleep 1000";
+        let leader = launched_in(&scope, as_nobody(sh(script)));
+        until_members(&scope, 3);
+        kill_all(&scope);
+        assert!(!status(&leader).success());
+    }
 }
 
 #[test]
@@ -174,10 +177,12 @@ fn a_child_that_moves_itself_out_is_ended_by_whoever_holds_it() {
 
 #[test]
 fn a_scope_is_kept_by_a_request_alone() {
-    let Some(scope) = scope() else { return };
-    let request = inside(&scope, sh("exit 3"));
-    drop(scope);
-    let spawned = herder_sys::spawn(request).unwrap();
-    // Its last handle went with the request.
-    assert!(!status(&spawned.process).success());
+    for mechanism in ALL {
+        let Some(scope) = scope_by(mechanism) else { continue };
+        let request = inside(&scope, sh("exit 3"));
+        drop(scope);
+        let spawned = herder_sys::spawn(request).unwrap();
+        // Its last handle went with the request.
+        assert!(!status(&spawned.process).success());
+    }
 }

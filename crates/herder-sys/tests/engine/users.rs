@@ -5,7 +5,7 @@ use std::thread;
 use herder_sys::{SpawnRequest, SpawnStep, facts, spawn};
 
 use crate::support::{
-    LIMIT, alone, code, failure, launched, os, output, sh, sleeper, status, strings, until,
+    LIMIT, alone, code, everywhere, failure, launched, os, output, sh, sleeper, status, strings, until,
 };
 
 const NOBODY: u32 = 65534;
@@ -18,22 +18,24 @@ fn as_nobody(mut request: SpawnRequest) -> SpawnRequest {
 
 #[test]
 fn ids_and_groups_are_as_asked_for() {
-    if !os::is_root() {
-        return;
-    }
-    let ids = |mut request: SpawnRequest| {
-        request.candidates = strings(&["/bin/grep", "/usr/bin/grep"]);
-        request.argv = strings(&["grep", "-E", "^(Uid|Gid|Groups):", "/proc/self/status"]);
-        output(request).split_whitespace().collect::<Vec<_>>().join(" ")
-    };
-    let all = "65534 65534 65534 65534";
-    assert_eq!(ids(as_nobody(sh(""))), format!("Uid: {all} Gid: {all} Groups:"));
-    let mut some = as_nobody(sh(""));
-    some.groups = Some(vec![7, 9]);
-    assert_eq!(ids(some), format!("Uid: {all} Gid: {all} Groups: 7 9"));
-    let mut group_only = sh("");
-    group_only.gid = Some(12);
-    assert!(ids(group_only).starts_with("Uid: 0 0 0 0 Gid: 12 12 12 12"));
+    everywhere(|| {
+        if !os::is_root() {
+            return;
+        }
+        let ids = |mut request: SpawnRequest| {
+            request.candidates = strings(&["/bin/grep", "/usr/bin/grep"]);
+            request.argv = strings(&["grep", "-E", "^(Uid|Gid|Groups):", "/proc/self/status"]);
+            output(request).split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let all = "65534 65534 65534 65534";
+        assert_eq!(ids(as_nobody(sh(""))), format!("Uid: {all} Gid: {all} Groups:"));
+        let mut some = as_nobody(sh(""));
+        some.groups = Some(vec![7, 9]);
+        assert_eq!(ids(some), format!("Uid: {all} Gid: {all} Groups: 7 9"));
+        let mut group_only = sh("");
+        group_only.gid = Some(12);
+        assert!(ids(group_only).starts_with("Uid: 0 0 0 0 Gid: 12 12 12 12"));
+    });
 }
 
 #[test]

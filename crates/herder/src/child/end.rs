@@ -8,6 +8,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Handle, Id};
 
+use crate::contain::register;
+
 /// A pipe end that does not block: `PipeReader` or `PipeWriter` of `std`.
 ///
 /// Most small outputs are there, whole, when the child has exited: a pipe that never has to be waited for is never
@@ -95,18 +97,6 @@ impl<P: AsRawFd> AsRawFd for End<P> {
     fn as_raw_fd(&self) -> RawFd {
         self.pipe().map_or(-1, AsRawFd::as_raw_fd)
     }
-}
-
-/// Puts a descriptor into the reactor of the current runtime. `fd` owns it and never changes it.
-///
-/// Tokio panics in a runtime without its I/O driver, and has no way to ask beforehand.
-pub(super) fn register<F: AsRawFd>(fd: F, interest: Interest) -> io::Result<AsyncFd<F>> {
-    #[expect(deprecated, reason = "the safe form, by the promise above")]
-    let register = std::panic::AssertUnwindSafe(|| AsyncFd::with_interest(fd, interest));
-    std::panic::catch_unwind(register).unwrap_or_else(|_| {
-        let message = "this Tokio runtime has no I/O driver: build it with enable_io or enable_all";
-        Err(io::Error::new(io::ErrorKind::Unsupported, message))
-    })
 }
 
 /// A descriptor to hand to another process, which expects that its calls block.

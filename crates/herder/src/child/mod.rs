@@ -11,8 +11,9 @@ use herder_sys::{Launch, Process, Signal};
 use crate::contain::{Hold, Leak, LimitResult, Refusal, Strength};
 use crate::error::{SignalError, WaitError};
 use crate::output::{Capture, Redact, SharedOutput};
-use crate::terminate::Termination;
+use crate::terminate::{OnDrop, Termination};
 
+mod drop;
 mod end;
 mod feed;
 mod handle;
@@ -30,8 +31,8 @@ pub use stdout::{ChildStderr, ChildStdout};
 /// A running child and the right to end it.
 ///
 /// Dropped, it ends the child: the whole group is killed, at once, without waiting, and the child is reaped in the
-/// background, with or without a runtime. ([`Command::kill_on_drop(false)`](crate::Command::kill_on_drop) lets it
-/// go on; it is reaped all the same.) Once the child has been waited for, dropping does nothing.
+/// background, with or without a runtime. ([`Command::on_drop`](crate::Command::on_drop) has other choices: a
+/// termination by steps, a panic, or to let it go on.) Once the child has been waited for, dropping does nothing.
 ///
 /// When the child has exited and is reaped, what it has left behind is killed too, in the last moment at which a
 /// group is known to be the child's: see [`Command::leak`](crate::Command::leak).
@@ -108,7 +109,7 @@ pub(crate) struct Settings {
     pub(crate) redact: Redact,
     pub(crate) leak: Leak,
     pub(crate) leak_grace: Duration,
-    pub(crate) kill_on_drop: bool,
+    pub(crate) on_drop: OnDrop,
 }
 
 /// How far our hand over a child reaches.
@@ -304,25 +305,18 @@ impl Child {
     /// It is reaped when it ends. (It still dies with our program unless
     /// [`Command::die_with_owner(false)`](crate::Command::die_with_owner) said otherwise.)
     pub fn detach(&mut self) {
-        self.process.set_release(true);
-        self.settings.kill_on_drop = false;
-        self.shared.reach.hold.release();
+        self.set_on_drop(OnDrop::Detach);
     }
-}
 
-impl Drop for Child {
-    fn drop(&mut self) {
-        if let Feeding::Task(task) = &self.feed {
-            task.abort();
-        }
-        if self.settings.kill_on_drop {
-            // The process, which is dropped after this, ends the child and its group, and what is in the scope.
-            if let Some(scope) = self.shared.reach.hold.take() {
-                self.process.end_with(scope);
-            }
-        } else {
+    /// Chooses anew what dropping this does; see [`Command::on_drop`](crate::Command::on_drop).
+    ///
+    /// With [`OnDrop::Detach`] its scope is let go at once, and for good.
+    pub fn set_on_drop(&mut self, on_drop: OnDrop) {
+        if on_drop == OnDrop::Detach {
+            self.process.set_keep_survivors(true);
             self.shared.reach.hold.release();
         }
+        self.settings.on_drop = on_drop;
     }
 }
 

@@ -11,9 +11,8 @@ use tokio::runtime::{Handle, Id};
 use tokio::sync::{Notify, watch};
 
 use super::Reach;
-use super::end::register;
 use super::stdin::StdinCell;
-use crate::contain::Leak;
+use crate::contain::{Leak, register};
 use crate::error::{SignalError, WaitError};
 use crate::terminate::{Attempt, Step};
 

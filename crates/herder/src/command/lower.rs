@@ -1,14 +1,14 @@
 //! From a command to a request for the engine: checks, and pipes. Nothing is started here.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use herder_sys::{FdSource, LaunchError, Resource, Signal, SpawnRequest, SpawnStep, Strings};
 
-use super::program::{Diagnosis, candidates, diagnose};
+use super::program::{Diagnosis, ProgramError, candidates, diagnose, is_path};
 use super::{Command, Stdio, StdioKind, limits};
 use crate::contain::{self, Choice, Containment, Wish};
 use crate::error::{SpawnError, SpawnErrorKind};
@@ -38,8 +38,7 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
         SpawnError::new(&name, SpawnErrorKind::InvalidInput, detail, io::ErrorKind::InvalidInput.into())
     };
     let inherited = herder_sys::environment();
-    let files = candidates(&command.program, command.env.path(own_path(&inherited)))
-        .map_err(|error| invalid(error.to_string()))?;
+    let files = files(command, &inherited).map_err(|error| invalid(error.to_string()))?;
     let variables = if command.env.is_unedited() {
         inherited
     } else {
@@ -77,13 +76,17 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
     let terminal = matches!(streams[0], StdioKind::Inherit)
         && !matches!(command.containment, Containment::Group | Containment::None)
         && herder_sys::foreground_terminal(stdin.as_fd());
+    // In a herd the scope is the herd's, and a group comes on top as always.
+    let containment =
+        if command.fold.is_some() { command.containment.in_herd() } else { command.containment };
+    let may_be_kept = contain::may_be_kept(containment);
     let choice = contain::choose_here(Wish {
-        // In a herd the scope is the herd's, and a group comes on top as always.
-        containment: if command.fold.is_some() { command.containment.in_herd() } else { command.containment },
+        containment,
         group: command.unix.group,
         terminal,
         dies_with_owner: command.die_with_owner,
-        forks: !command.unix.pre_exec.is_empty(),
+        unkeepable: may_be_kept.then(|| unkeepable(command, &files)).flatten(),
+        ill_kept: may_be_kept.then(|| ill_kept(command, &streams)).flatten(),
     });
     let choice = choice.map_err(|refusal| {
         let detail = format!("what was asked for to contain it can't be had: {refusal}");
@@ -91,6 +94,35 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
     })?;
     request.group = choice.group;
     Ok(Lowered { request, streams, name, choice })
+}
+
+/// So many descriptors of the command's own fit into an order to a keeper, with room for the others.
+const MOST_FDS: usize = 240;
+
+fn unkeepable(command: &Command, files: &[PathBuf]) -> Option<&'static str> {
+    let through_descriptors = |path: &Path| path.starts_with("/proc/self") || path.starts_with("/dev/fd");
+    let mut paths = files.iter().map(PathBuf::as_path).chain(command.current_dir.as_deref());
+    if paths.any(through_descriptors) {
+        return Some("its program or folder is a path that means something else to the keeper");
+    }
+    if !command.unix.pre_exec.is_empty() {
+        return Some("the code that runs before the program is ours, and not the keeper's");
+    }
+    (command.unix.fds.len() > MOST_FDS).then_some("so many descriptors can't be sent to it")
+}
+
+fn ill_kept(command: &Command, streams: &[StdioKind; 3]) -> Option<&'static str> {
+    let ours = [io::stdin().is_terminal(), io::stdout().is_terminal(), io::stderr().is_terminal()];
+    let is_terminal = |(kind, ours): (&StdioKind, bool)| match kind {
+        StdioKind::Inherit => ours,
+        StdioKind::Fd(fd) => fd.is_terminal(),
+        _ => false,
+    };
+    let given = command.unix.fds.iter().any(|(_, fd)| fd.is_terminal());
+    if given || streams.iter().zip(ours).any(is_terminal) {
+        return Some("the child is given a terminal, which it would not be in the session of");
+    }
+    command.unix.inherit_fds.then_some("the child gets all our descriptors, which may be too many to be sent")
 }
 
 fn copy_settings(command: &Command, request: &mut SpawnRequest) {
@@ -110,8 +142,12 @@ fn copy_settings(command: &Command, request: &mut SpawnRequest) {
     request.fds = unix.fds.iter().map(|(fd, source)| (*fd, FdSource::Fd(Arc::clone(source)))).collect();
 }
 
-fn own_path(inherited: &Strings) -> Option<&OsStr> {
-    inherited.pairs().find_map(|(key, value)| (key == "PATH").then_some(value))
+/// The files that the program may mean.
+fn files(command: &Command, inherited: &Strings) -> Result<Vec<PathBuf>, ProgramError> {
+    let inherited = || inherited.pairs().find_map(|(key, value)| (key == "PATH").then_some(value));
+    // What is a path already needs no search of the environment.
+    let path = if is_path(&command.program) { None } else { command.env.path(inherited()) };
+    candidates(&command.program, path)
 }
 
 fn strings<'a>(list: impl Iterator<Item = &'a OsStr>) -> io::Result<Strings> {
@@ -218,8 +254,7 @@ fn describe(step: SpawnStep) -> &'static str {
 fn exec_error(command: &Command, failure: &LaunchError) -> (SpawnErrorKind, String) {
     let source = failure.io();
     let inherited = herder_sys::environment();
-    let path = command.env.path(own_path(&inherited));
-    let files = candidates(&command.program, path).unwrap_or_default();
+    let files = files(command, &inherited).unwrap_or_default();
     let diagnosis = diagnose(failure.errno, &files, command.current_dir.as_deref());
     let kind = match &diagnosis {
         Diagnosis::ProgramNotFound { .. } => SpawnErrorKind::ProgramNotFound,

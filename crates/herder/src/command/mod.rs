@@ -11,7 +11,7 @@ use herder_sys::{Group, PreExec, Resource};
 
 use crate::contain::{Containment, Fold, Leak, Limit};
 use crate::output::{Capture, Redact};
-use crate::terminate::Termination;
+use crate::terminate::{OnDrop, Termination};
 
 mod env;
 mod file_format;
@@ -51,7 +51,7 @@ pub struct Command {
     pub(crate) stdout: Option<Stdio>,
     pub(crate) stderr: Option<Stdio>,
     pub(crate) name: Option<Arc<str>>,
-    pub(crate) kill_on_drop: bool,
+    pub(crate) on_drop: OnDrop,
     pub(crate) leak: Leak,
     pub(crate) leak_grace: Duration,
     pub(crate) die_with_owner: bool,
@@ -104,7 +104,7 @@ impl Command {
             stdout: None,
             stderr: None,
             name: None,
-            kill_on_drop: true,
+            on_drop: OnDrop::Kill,
             leak: Leak::Kill,
             leak_grace: Duration::ZERO,
             die_with_owner: true,
@@ -203,7 +203,13 @@ impl Command {
     /// `false` lets it, and what it has started, go on, as [`Child::detach`](crate::Child::detach) does; it is reaped
     /// all the same.
     pub fn kill_on_drop(&mut self, kill: bool) -> &mut Self {
-        self.kill_on_drop = kill;
+        self.on_drop(if kill { OnDrop::Kill } else { OnDrop::Detach })
+    }
+
+    /// What dropping the [`Child`](crate::Child), or cancelling a run that owns it, does. This and
+    /// [`kill_on_drop`](Self::kill_on_drop) set the same.
+    pub fn on_drop(&mut self, on_drop: OnDrop) -> &mut Self {
+        self.on_drop = on_drop;
         self
     }
 
@@ -318,10 +324,10 @@ impl Command {
         self.env.iter()
     }
 
-    /// Whether dropping the child ends it.
+    /// Whether dropping the child ends it, in whichever way.
     #[must_use]
     pub fn get_kill_on_drop(&self) -> bool {
-        self.kill_on_drop
+        self.on_drop != OnDrop::Detach
     }
 
     /// The working directory, if one was set.

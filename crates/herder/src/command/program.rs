@@ -47,13 +47,18 @@ pub(crate) fn candidates(program: &OsStr, path: Option<&OsStr>) -> Result<Vec<Pa
     if name.contains(&0) {
         return Err(ProgramError::Nul);
     }
-    if name.contains(&b'/') {
+    if is_path(program) {
         return Ok(vec![program.into()]);
     }
     let (here, default) = (Path::new("."), OsStr::new(DEFAULT_PATH));
     let in_entry =
         |entry: PathBuf| if entry.as_os_str().is_empty() { here.join(program) } else { entry.join(program) };
     Ok(env::split_paths(path.unwrap_or(default)).map(in_entry).collect())
+}
+
+/// Whether a program name is a path, and not looked up.
+pub(crate) fn is_path(program: &OsStr) -> bool {
+    program.as_encoded_bytes().contains(&b'/')
 }
 
 /// Why a program could not be executed.

@@ -2,16 +2,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use herder_sys::{Scope, Signal};
+use herder_sys::{Mechanism, Scope, Signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 
-use super::Member;
+use super::{Member, register};
 
 /// A scope, until it is let go or ended.
 #[derive(Debug)]
@@ -105,6 +105,7 @@ const RARELY: Duration = Duration::from_secs(1);
 /// What tells that a scope may have become empty.
 struct Watch {
     fd: Option<AsyncFd<Changes>>,
+    interest: Interest,
     /// Whether the runtime has timers, as far as we know.
     timers: bool,
 }
@@ -120,13 +121,14 @@ impl AsRawFd for Changes {
 impl Watch {
     fn new(scope: &Scope) -> Self {
         let can = Handle::try_current().is_ok() && scope.changes().is_some();
-        // Refused if somebody else waits for it in this runtime: then it is looked at from time to time.
-        let interest = Interest::PRIORITY;
-        #[expect(deprecated, reason = "the safe form: the scope owns its descriptor, which never changes")]
-        let register = || AsyncFd::with_interest(Changes(scope.clone()), interest).ok();
-        // Tokio panics in a runtime without its I/O driver, and has no way to ask beforehand.
-        let fd = can.then(|| catch_unwind(AssertUnwindSafe(register)).ok()).flatten().flatten();
-        Self { fd, timers: Handle::try_current().is_ok() }
+        // Refused if somebody else waits for it in this runtime: then it is looked at from time to time. The scope owns
+        // its descriptor, which never changes.
+        let interest = match scope.mechanism() {
+            Mechanism::Cgroup => Interest::PRIORITY,
+            _ => Interest::READABLE,
+        };
+        let fd = can.then(|| register(Changes(scope.clone()), interest).ok()).flatten();
+        Self { fd, interest, timers: Handle::try_current().is_ok() }
     }
 
     /// Waits for news, `pause` at most.
@@ -134,7 +136,7 @@ impl Watch {
         let pass = pass(&mut self.timers, pause);
         let Some(fd) = &self.fd else { return pass.await };
         let news = async {
-            if let Ok(mut ready) = fd.ready(Interest::PRIORITY).await {
+            if let Ok(mut ready) = fd.ready(self.interest).await {
                 ready.clear_ready();
             }
         };

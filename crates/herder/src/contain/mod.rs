@@ -1,12 +1,14 @@
 //! How far the hand over a child reaches: what is asked for, what this host can do, and what is in force.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use herder_sys::{Group, Mechanism};
 
 mod fold;
 mod hold;
 mod limit;
+mod reactor;
 
 pub use herder_sys::{Facts, facts};
 
@@ -14,6 +16,7 @@ pub(crate) use fold::Fold;
 pub(crate) use hold::{Hold, members};
 pub use limit::{Limit, LimitResult, host_limits};
 pub(crate) use limit::{apply, refuse};
+pub(crate) use reactor::register;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -22,6 +25,10 @@ pub enum Containment {
     /// The strongest that this host can do; [`Strength`] tells which that is, and
     /// [`Child::refusals`](crate::Child::refusals) why it is no stronger one.
     ///
+    /// The keeper's children are in a session of their own. So a child that is given a terminal, as one of its standard
+    /// streams or by [`fd`](crate::os::unix::CommandExt::fd), is not its child, and neither is one for which the command
+    /// names a process group, or which gets all our descriptors.
+    ///
     /// A process group of its own comes on top, unless the child is to use our terminal: one that inherits the
     /// terminal as its standard input, while we are in the foreground, stays in our group, as the terminal stops
     /// readers of any other (and Ctrl-C and Ctrl-Z reach it as they reach us).
@@ -29,7 +36,12 @@ pub enum Containment {
     Auto,
     /// A control group (cgroup v2) of its own, or no child at all. Nothing leaves it by `setsid` or double forks.
     Cgroup,
-    /// Below our helper process, the keeper, or no child at all. Nothing leaves it by `setsid` or double forks.
+    /// Below our helper process, the keeper, or no child at all. Nothing leaves it by `setsid` or double forks. Any user
+    /// may, without any cgroup.
+    ///
+    /// Such a child is not ours to wait for but by this library; its parent is the keeper, and it is in another session,
+    /// without a controlling terminal. It inherits what we had when its scope was made (its own, or its herd's), but for the working directory and the processors,
+    /// which are those of its start.
     Keeper,
     /// A process group of its own, always, and nothing more.
     Group,
@@ -53,7 +65,8 @@ impl Containment {
 pub enum Strength {
     /// The child alone.
     Child,
-    /// The child and all its descendants but those that left its process group (setpgid(2), setsid(2)).
+    /// The child and all its descendants but those that left its process group (setpgid(2), setsid(2)). Where
+    /// [`Containment::Auto`] chose it, the group ends with our program, too; else only the child does.
     Group,
     /// The child and all its descendants, found by our keeper: verified, but by searching.
     Keeper,
@@ -97,6 +110,7 @@ impl Leak {
     }
 }
 
+// The engine's has the kernel's pid, a signed number; this one has it as `std` and Tokio give ids.
 /// A process in a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -123,6 +137,20 @@ pub struct Refusal {
     pub reason: String,
 }
 
+impl Refusal {
+    /// Why the group of a child does not end with our program.
+    pub(crate) fn of_group(error: &std::io::Error) -> Self {
+        let reason = format!("it does not end with our program: {error}");
+        Self { strength: Strength::Group, reason }
+    }
+
+    /// That `strength` can't be had, and why, for whoever looks at more than this library does.
+    #[must_use]
+    pub fn new(strength: Strength, reason: String) -> Self {
+        Self { strength, reason }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.strength, self.reason)
@@ -138,11 +166,40 @@ pub fn host() -> Vec<(Strength, Result<(), Refusal>)> {
     asked.into_iter().chain([(Strength::Group, Ok(())), (Strength::Child, Ok(()))]).collect()
 }
 
+/// Makes ready what ends process groups with our program where nothing stronger can be had: our keeper, a process of
+/// its own. Otherwise the first child that needs it waits for it, about a millisecond.
+///
+/// # Errors
+///
+/// Why there is none: of such a child the group does not end with our program.
+pub fn start_keeper() -> Result<(), Refusal> {
+    herder_sys::keeper::ensure(None).map_err(|error| Refusal::of_group(&error))
+}
+
 const MECHANISMS: [(Mechanism, Strength); 2] =
     [(Mechanism::Cgroup, Strength::Cgroup), (Mechanism::Keeper, Strength::Keeper)];
 
 fn can(mechanism: Mechanism, strength: Strength) -> Result<(), Refusal> {
-    herder_sys::mechanism(mechanism).map_err(|refusal| Refusal { strength, reason: refusal.to_string() })
+    /// What was found is found for every child, and said in words once.
+    static SAID: Mutex<Vec<(&herder_sys::Refusal, Refusal)>> = Mutex::new(Vec::new());
+    herder_sys::mechanism(mechanism).map_err(|found| {
+        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, refusal)) = said.iter().find(|(known, _)| std::ptr::eq(*known, found)) {
+            return refusal.clone();
+        }
+        let refusal = Refusal { strength, reason: found.to_string() };
+        said.push((found, refusal.clone()));
+        refusal
+    })
+}
+
+/// Whether it matters what a keeper can do for a child.
+pub(crate) fn may_be_kept(containment: Containment) -> bool {
+    match containment {
+        Containment::Keeper => true,
+        Containment::Auto => herder_sys::mechanism(Mechanism::Cgroup).is_err(),
+        _ => false,
+    }
 }
 
 /// What a command says that matters here.
@@ -154,8 +211,40 @@ pub(crate) struct Wish {
     /// The child is to use our terminal.
     pub(crate) terminal: bool,
     pub(crate) dies_with_owner: bool,
-    /// Code of the caller's runs before the program, which takes a fork.
-    pub(crate) forks: bool,
+    /// Why a keeper can't bear the child.
+    pub(crate) unkeepable: Option<&'static str>,
+    /// Why a keeper had better not bear the child.
+    pub(crate) ill_kept: Option<&'static str>,
+}
+
+impl Wish {
+    /// For any child, without odd wishes.
+    pub(crate) fn plain(containment: Containment) -> Self {
+        Self {
+            containment,
+            group: Group::Inherit,
+            terminal: false,
+            dies_with_owner: true,
+            unkeepable: None,
+            ill_kept: None,
+        }
+    }
+
+    /// What a keeper's child can't be, or, unless that is asked for by name, what none becomes.
+    fn keep(&self, group: Group) -> Result<(), &'static str> {
+        let by_name = self.containment == Containment::Keeper;
+        match (self.unkeepable, self.ill_kept) {
+            (Some(reason), _) => Err(reason),
+            (_, Some(reason)) if !by_name => Err(reason),
+            _ if self.group == Group::New && !by_name => Err(
+                "its children have a session of their own, and others may be meant to join the group asked for",
+            ),
+            _ if matches!(group, Group::Inherit | Group::Join(_)) => {
+                Err("its children have a session of their own, and this one is to be in a group of ours")
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a child is born into.
@@ -165,6 +254,8 @@ pub(crate) struct Choice {
     pub(crate) mechanism: Option<Mechanism>,
     pub(crate) strength: Strength,
     pub(crate) refusals: Vec<Refusal>,
+    /// Whether the keeper is to end its group when our program ends.
+    pub(crate) watched: bool,
 }
 
 /// Chooses the strongest that is asked for and can be had; an error if what was asked for by name can't be.
@@ -174,22 +265,27 @@ pub(crate) fn choose(
 ) -> Result<Choice, Refusal> {
     let own_group = match (wish.group, wish.containment) {
         (Group::Inherit, Containment::None) => Group::Inherit,
-        (Group::Inherit, Containment::Group) => Group::New,
+        (Group::Inherit, Containment::Group | Containment::Keeper) => Group::New,
         (Group::Inherit, _) if !wish.terminal => Group::New,
         (group, _) => group,
     };
     let fits = |mechanism, strength| {
-        let no = |reason: &str| Err(Refusal { strength, reason: reason.into() });
+        let no = |reason: &'static str| Err(Refusal { strength, reason: reason.into() });
         if !wish.dies_with_owner {
             return no("it ends with our program, and the child shall not");
         }
-        if wish.forks {
-            return no("code that runs before the program takes a fork, which can't put a child into it");
+        if mechanism == Mechanism::Keeper {
+            wish.keep(own_group).or_else(no)?;
         }
         can(mechanism, strength)
     };
-    let mut choice =
-        Choice { group: own_group, mechanism: None, strength: Strength::Child, refusals: vec![] };
+    let mut choice = Choice {
+        group: own_group,
+        mechanism: None,
+        strength: Strength::Child,
+        refusals: vec![],
+        watched: false,
+    };
     // A group that was there before the child is not ours to kill.
     if matches!(own_group, Group::New | Group::NewSession) {
         choice.strength = Strength::Group;
@@ -209,6 +305,9 @@ pub(crate) fn choose(
             Err(refusal) => choice.refusals.push(refusal),
         }
     }
+    // Who asks for a group gets a group; who asks for the strongest gets the keeper on top.
+    let strongest = wish.containment == Containment::Auto && wish.dies_with_owner;
+    choice.watched = strongest && choice.strength == Strength::Group;
     Ok(choice)
 }
 
@@ -222,7 +321,7 @@ mod tests {
     use super::*;
 
     fn wish(containment: Containment) -> Wish {
-        Wish { containment, group: Group::Inherit, terminal: false, dies_with_owner: true, forks: false }
+        Wish::plain(containment)
     }
 
     fn all(_: Mechanism, _: Strength) -> Result<(), Refusal> {
@@ -272,6 +371,26 @@ mod tests {
     }
 
     #[test]
+    fn a_keeper_s_child_is_in_no_group_of_ours_and_has_no_terminal_unless_it_is_asked_for_by_name() {
+        let keeper = only(Mechanism::Keeper);
+        let auto = Wish { ill_kept: Some("a terminal"), ..wish(Containment::Auto) };
+        assert_eq!(chosen(auto, &keeper), (Group::New, Strength::Group, 2));
+        assert_eq!(choose(auto, &keeper).unwrap().refusals[1].reason, "a terminal");
+        let terminal = Wish { terminal: true, ..auto };
+        assert_eq!(chosen(terminal, &keeper), (Group::Inherit, Strength::Child, 2));
+        let by_name = Wish { containment: Containment::Keeper, ..terminal };
+        assert_eq!(chosen(by_name, &keeper), (Group::New, Strength::Keeper, 0));
+        let joined = Wish { group: Group::Join(7), ..wish(Containment::Auto) };
+        assert_eq!(chosen(joined, &keeper), (Group::Join(7), Strength::Child, 2));
+        assert!(choose(Wish { containment: Containment::Keeper, ..joined }, &keeper).is_err());
+        assert!(choose(Wish { unkeepable: Some("no"), ..by_name }, &keeper).is_err());
+        // Others may join a group that is asked for; a session is nobody's to join.
+        let group = |group| Wish { group, ..wish(Containment::Auto) };
+        assert_eq!(chosen(group(Group::New), &keeper), (Group::New, Strength::Group, 2));
+        assert_eq!(chosen(group(Group::NewSession), &keeper), (Group::NewSession, Strength::Keeper, 1));
+    }
+
+    #[test]
     fn what_the_command_says_of_groups_wins_and_a_foreign_group_is_not_ours() {
         let group = |group| Wish { group, terminal: true, ..wish(Containment::None) };
         assert_eq!(chosen(group(Group::NewSession), all), (Group::NewSession, Strength::Group, 0));
@@ -279,14 +398,21 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_is_not_for_those_that_outlive_us_or_that_fork() {
-        for odd in [
-            Wish { dies_with_owner: false, ..wish(Containment::Auto) },
-            Wish { forks: true, ..wish(Containment::Auto) },
-        ] {
-            assert_eq!(chosen(odd, all), (Group::New, Strength::Group, 2));
-            assert!(choose(Wish { containment: Containment::Cgroup, ..odd }, all).is_err());
-        }
+    fn a_scope_is_not_for_those_that_outlive_us() {
+        let outlives = |containment| Wish { dies_with_owner: false, ..wish(containment) };
+        assert_eq!(chosen(outlives(Containment::Auto), all), (Group::New, Strength::Group, 2));
+        assert!(choose(outlives(Containment::Cgroup), all).is_err());
+    }
+
+    #[test]
+    fn the_keeper_watches_a_group_that_stands_in_for_something_stronger() {
+        let watched =
+            |wish, can: fn(Mechanism, Strength) -> Result<(), Refusal>| choose(wish, can).unwrap().watched;
+        assert!(watched(wish(Containment::Auto), nothing));
+        assert!(!watched(wish(Containment::Auto), all));
+        assert!(!watched(wish(Containment::Group), nothing));
+        assert!(!watched(Wish { dies_with_owner: false, ..wish(Containment::Auto) }, nothing));
+        assert!(!watched(Wish { terminal: true, ..wish(Containment::Auto) }, nothing));
     }
 
     #[test]

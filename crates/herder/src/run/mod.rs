@@ -2,27 +2,27 @@
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWrite;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 
-use crate::child::{Asked, Child, Feeding, Record, Shared};
+use crate::child::{Asked, Child, Feeding, Record};
 use crate::command::{Command, Defaults, setup_error};
 use crate::error::{SpawnError, SpawnErrorKind};
 use crate::output::{Capture, OutputEnd, Spill, StreamReport};
 use crate::report::{Cause, Details, Report, RunError};
-use crate::terminate::{Termination, drive};
+use crate::terminate::OnDrop;
 
 mod clock;
 mod drain;
 mod leftovers;
+mod phases;
 
 use clock::{Clock, Limit};
 use drain::{Activity, Drain};
+use phases::{Work, drain_rest, until_exit};
 
 /// A writer that gets the bytes of a stream as they come.
 pub type Tee<'a> = &'a mut (dyn AsyncWrite + Send + Unpin);
@@ -103,10 +103,13 @@ impl Command {
         let spills = Spills::create(&self.capture, &self.display_name())?;
         let files = spills.paths();
         let failed = match self.begin(defaults).await {
-            Ok(child) => match join(child, spills, [None, None]).await? {
-                Ok(report) => return Ok(report),
-                Err(failure) => setup_error(self, failure),
-            },
+            Ok(mut child) => {
+                child.settings.on_drop = self.on_drop.clone();
+                match join(child, spills, [None, None]).await? {
+                    Ok(report) => return Ok(report),
+                    Err(failure) => setup_error(self, failure),
+                }
+            }
             Err(error) => error,
         };
         // Ours, new and empty: nothing ran.
@@ -219,12 +222,12 @@ impl Spills {
 
 type Joined = Result<Report, herder_sys::LaunchError>;
 
-/// How long a child that exits soon is looked at before its pipes are: most outputs are small, and can be read whole
-/// after the exit, without waiting for them in the reactor.
-const EXIT_FIRST: Duration = Duration::from_millis(2);
-
 async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> Result<Joined, RunError> {
     drop(child.stdin.take());
+    if child.settings.on_drop == OnDrop::Panic {
+        // It is waited for: to cancel that is no mistake.
+        child.settings.on_drop = OnDrop::Kill;
+    }
     let settings = child.settings.clone();
     let shared = std::sync::Arc::clone(&child.shared);
     // Cancelled, the child's drop deals with its scope.
@@ -317,115 +320,6 @@ async fn feed(feeding: &mut Feeding, error: &mut Option<(std::io::ErrorKind, Str
     };
     *error = result.err().map(|error| (error.kind(), error.to_string()));
 }
-
-/// Feeding and reading, as one future that is driven in two phases: before the exit and after it.
-struct Work<'a, F> {
-    future: Pin<&'a mut F>,
-    done: bool,
-    /// Whether there are pipes to read, and nothing to feed that the child may wait for.
-    pays_to_wait: bool,
-}
-
-impl<F: Future<Output = ()>> Work<'_, F> {
-    /// Goes on with it; may be cancelled and called again until it is done.
-    async fn advance(&mut self) {
-        self.future.as_mut().await;
-        self.done = true;
-    }
-}
-
-/// Works until the child has exited; ends it when a limit is reached. Gives that limit.
-async fn until_exit(
-    shared: &Shared,
-    policy: &Termination,
-    clock: &Clock,
-    activity: &Activity,
-    work: &mut Work<'_, impl Future<Output = ()>>,
-) -> Result<Option<Limit>, RunError> {
-    let mut exited = std::pin::pin!(shared.exited());
-    let (mut limit, mut gone) = (None, false);
-    let hurry = Notify::new();
-    let mut ladder = std::pin::pin!(drive(
-        policy,
-        std::future::pending(),
-        &hurry,
-        |step| shared.take(step),
-        |attempt| shared.attempt(attempt)
-    ));
-    if work.pays_to_wait {
-        tokio::select! {
-            biased;
-            exit = &mut exited => return exit.map(|()| None).map_err(Into::into),
-            () = tokio::time::sleep(EXIT_FIRST.min(clock.shortest())) => {}
-        }
-    }
-    loop {
-        let deadline = clock.next(activity.last());
-        tokio::select! {
-            biased;
-            exit = &mut exited, if !gone => {
-                exit?;
-                if limit.is_none() && !shared.is_walked() {
-                    return Ok(None);
-                }
-                gone = true;
-            }
-            // It is being ended, and that is over when nobody is left.
-            () = shared.reach.hold.emptied(|| shared.record().killed), if gone => return Ok(limit),
-            () = shared.walks_over(), if gone && limit.is_none() => return Ok(None),
-            () = work.advance(), if !work.done => {}
-            () = &mut ladder, if limit.is_some() => {}
-            () = sleep_until(deadline), if limit.is_none() && deadline.is_some() => {
-                limit = clock.reached(activity.last(), Instant::now());
-            }
-        }
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// After the exit: reads on until the streams end, or nothing came for the grace period, or a descendant has kept
-/// them busy for too long. A writer that takes no bytes is waited for until `patience` ends; one that is only slow, to
-/// the end of what the child left behind.
-async fn drain_rest(
-    grace: Duration,
-    patience: Option<Instant>,
-    activity: &Activity,
-    work: &mut Work<'_, impl Future<Output = ()>>,
-) {
-    let exited = Instant::now();
-    let long_for = grace.saturating_mul(10);
-    while !work.done {
-        let since = if activity.is_delivering() { Some(Instant::now()) } else { activity.last() };
-        // A moment at least: without any grace, a writer that takes its time would make this a busy loop.
-        let pause = if activity.is_delivering() { grace.max(MOMENT) } else { grace };
-        let wake = since.map_or(exited, |since| since.max(exited)).checked_add(pause);
-        tokio::select! {
-            biased;
-            () = work.advance() => return,
-            () = sleep_until(wake) => {}
-        }
-        let now = Instant::now();
-        let quiet = activity.last().is_none_or(|last| now.saturating_duration_since(last) >= grace);
-        let long = now.saturating_duration_since(exited) >= long_for;
-        // A reader behind a tee may be slow: what the child left behind is not given up for that.
-        let delivering = activity.is_delivering() && !activity.is_past_exit();
-        let moves = activity.last().is_some_and(|last| now.saturating_duration_since(last) < long_for);
-        // A subscriber that is never polled is no writer that somebody waits for.
-        let patient = moves || !activity.is_held_up() && patience.is_none_or(|end| now < end);
-        if (quiet || long) && !(delivering && patient) {
-            return;
-        }
-    }
-}
-
-/// How often a writer that takes no bytes is looked at.
-const MOMENT: Duration = Duration::from_millis(10);
 
 /// The report on a stream that was not piped.
 fn not_captured() -> (Vec<u8>, StreamReport) {

@@ -9,12 +9,17 @@ use std::time::Duration;
 use herder_sys::Signal;
 
 mod attempt;
+mod behind;
 mod drive;
 mod ladder;
+mod on_drop;
 mod parse;
 
 pub use attempt::{Attempt, Step};
+pub(crate) use behind::behind;
 pub(crate) use drive::drive;
+pub use on_drop::OnDrop;
+pub(crate) use on_drop::blame;
 pub use parse::ParseTerminationError;
 
 /// How to end a process: ask, wait for a grace period, ask harder, and in the end kill.

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use herder::contain::Leak;
+use herder::contain::{Leak, Strength};
 use herder::{Command, Stdio};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
-    Leash, cpu_time, current_thread, eventually, fixture, is_gone, line, multi_thread, run, state, within,
+    Leash, cpu_time, current_thread, eventually, fixture, is_dead, is_gone, line, multi_thread, run, within,
 };
 
 /// A child with a grandchild, both up.
@@ -146,8 +146,13 @@ fn a_child_that_ended_unseen_is_reaped_by_the_drop_itself() {
     run(async {
         let child = fixture(&[]).spawn().unwrap();
         let pid = child.id().unwrap();
-        eventually("it ends", || state(pid) == Some('Z'));
+        eventually("it ends", || is_dead(pid));
+        let kept = child.strength() == Strength::Keeper;
         drop(child);
+        // A keeper reaps it when it gets to it.
+        if kept {
+            eventually("it is reaped", || is_gone(pid));
+        }
         assert!(is_gone(pid));
     });
 }
@@ -221,7 +226,8 @@ fn a_child_that_was_waited_for_leaves_nothing_to_drop() {
 
 #[test]
 fn the_child_outlives_the_thread_that_asked_for_it() {
-    // On a thread of its own, on a blocking thread, and on a worker that ends with its runtime.
+    // On a thread of its own, on a blocking thread, on a worker that ends with its runtime, and on one that has become
+    // a blocking thread.
     let spawn = || {
         let mut command = fixture(&["echo-stdin"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
@@ -236,10 +242,12 @@ fn the_child_outlives_the_thread_that_asked_for_it() {
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
     let by_blocking = runtime.block_on(async { tokio::task::spawn_blocking(spawn).await.unwrap() });
     let by_worker = runtime.block_on(async { tokio::spawn(async move { spawn() }).await.unwrap() });
+    let in_place = async move { tokio::task::block_in_place(spawn) };
+    let in_place = runtime.block_on(async { tokio::spawn(in_place).await.unwrap() });
     let before = threads();
     drop(runtime);
     assert!(threads() <= before + 100);
-    for mut child in [by_thread, by_blocking, by_worker] {
+    for mut child in [by_thread, by_blocking, by_worker, in_place] {
         run(async {
             let mut stdin = child.stdin.take().unwrap();
             stdin.write_all(b"moo\n").await.unwrap();

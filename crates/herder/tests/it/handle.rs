@@ -6,7 +6,7 @@ use std::time::Duration;
 use herder::contain::Strength;
 use herder::{Cause, Signal, Stdio, Termination};
 
-use crate::support::{eventually, fixture, line, multi_thread, run, state, within};
+use crate::support::{eventually, fixture, is_dead, line, multi_thread, run, within};
 
 #[test]
 fn kill_while_another_task_waits() {
@@ -26,7 +26,7 @@ fn a_child_that_has_ended_is_left_alone_without_an_error() {
     run(async {
         let mut child = fixture(&["exit:4"]).spawn().unwrap();
         let pid = child.id().unwrap();
-        eventually("it ends", || state(pid) == Some('Z'));
+        eventually("it ends", || is_dead(pid));
         // Not reaped yet, and then reaped.
         for _ in 0..2 {
             child.signal(Signal::TERM).unwrap();
@@ -46,7 +46,7 @@ fn the_cause_is_told_by_what_happened_first() {
         for terminate in [false, true] {
             let mut child = fixture(&["exit:4"]).spawn().unwrap();
             let pid = child.id().unwrap();
-            eventually("it ends", || state(pid) == Some('Z'));
+            eventually("it ends", || is_dead(pid));
             if terminate {
                 child.terminate(&Termination::default()).await.unwrap();
             } else {

@@ -109,7 +109,7 @@ fn members_are_all_that_were_started() {
 #[test]
 fn a_suspended_herd_refuses_a_spawn_at_once_and_goes_on_when_it_is_resumed() {
     run(async {
-        for containment in strong() {
+        for containment in kinds() {
             let herd = herd(containment);
             let mut ticker = herd.spawn(&talker(&["mark:up", "tick:100000:1ms"])).unwrap();
             assert_eq!(line(ticker.stdout.as_mut().unwrap()).await, "up");

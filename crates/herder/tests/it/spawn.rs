@@ -8,7 +8,8 @@ use herder::error::{SpawnErrorKind, SpawnStep};
 use herder::os::unix::{CommandExt, Resource};
 use herder::{Command, Containment, Stdio};
 
-use crate::support::{fixture, is_gone, line, run};
+use crate::scope::strong;
+use crate::support::{fixture, is_gone, line, run, within};
 
 fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
@@ -38,7 +39,8 @@ fn both_forms_of_spawn_give_a_running_child() {
                 if asynchronous { command.spawn_async().await.unwrap() } else { command.spawn().unwrap() };
             let mut stdout = child.stdout.take().unwrap();
             assert_eq!(line(&mut stdout).await, child.id().unwrap().to_string());
-            assert_eq!(line(&mut stdout).await, std::process::id().to_string());
+            let parent = line(&mut stdout).await;
+            assert_eq!(parent != std::process::id().to_string(), child.strength() == Strength::Keeper);
             assert_eq!(child.name(), "test-child");
             child.kill().await.unwrap();
             assert_eq!(child.id(), None);
@@ -91,7 +93,8 @@ fn groups_and_sessions_as_asked() {
         assert_eq!(told_by_leader[0], told_by_leader[1]);
         assert_eq!(told_by_leader[0], told_by_leader[2]);
 
-        let mut leader = fixture(&["mark:up", "hang"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut leader =
+            fixture(&["mark:up", "hang"]).process_group(0).stdout(Stdio::piped()).spawn().unwrap();
         line(leader.stdout.as_mut().unwrap()).await;
         let group = leader.id().unwrap();
         let mut command = fixture(&["pgid", "hang"]);
@@ -149,6 +152,14 @@ fn another_user() {
             assert_eq!(told(&command).await, "65534 65534 65534 65534\n65533 65533 65533 65533");
             command.groups(&[7, 8]);
             assert!(told(&command).await.ends_with("\n7 8"));
+            for containment in strong() {
+                command.containment(containment);
+                let mut child = command.clone().args(["hang"]).stdout(Stdio::piped()).spawn().unwrap();
+                assert!(child.strength() > Strength::Group);
+                assert_eq!(line(child.stdout.as_mut().unwrap()).await, "65534 65534 65534 65534");
+                within(child.kill()).await.unwrap();
+                assert!(told(&command).await.ends_with("\n7 8"));
+            }
         } else {
             let error = command.spawn().unwrap_err();
             assert_eq!(error.io_kind(), std::io::ErrorKind::PermissionDenied);

@@ -11,10 +11,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::super::found::Found;
 use super::super::per_process::PerProcess;
-use super::super::pidfd::is_shortage;
 use super::super::{facts, keeper};
 use super::find::{self, Missing, Place};
 use super::leaf::{Home, Leaf, State};
@@ -60,25 +60,10 @@ pub(super) fn current() -> Result<Arc<House>, Refusal> {
     }
 }
 
-/// Why this program can have no house, found out once by making one. A shortage may be over at the next call.
+/// Why this program can have no house, found out once by making one.
 pub(in super::super) fn refusal() -> Result<(), &'static Refusal> {
-    static FOUND: OnceLock<Result<(), Refusal>> = OnceLock::new();
-    static SHORTAGES: Mutex<Vec<&'static Refusal>> = Mutex::new(Vec::new());
-    if let Some(found) = FOUND.get() {
-        return found.as_ref().copied();
-    }
-    match current() {
-        Err(refusal) if is_shortage(&io::Error::from_raw_os_error(refusal.errno())) => {
-            let mut known = SHORTAGES.lock().unwrap_or_else(PoisonError::into_inner);
-            let same = known.iter().find(|known| known.errno() == refusal.errno()).copied();
-            Err(same.unwrap_or_else(|| {
-                let kept: &'static Refusal = Box::leak(Box::new(refusal));
-                known.push(kept);
-                kept
-            }))
-        }
-        found => FOUND.get_or_init(|| found.map(drop)).as_ref().copied(),
-    }
+    static FOUND: Found = Found::new();
+    FOUND.find(|| current().map(drop))
 }
 
 /// Removes the pooled leaves, and the house if no scope is left in it. Whether nothing is left on disk.

@@ -1,21 +1,21 @@
 //! The child's descriptors.
 
-use std::ffi::CStr;
-use std::os::fd::RawFd;
+use core::ffi::CStr;
 
+use super::super::abi::{self, RawFd};
 use super::super::syscall::{Errno, syscall};
 use super::{CloseFds, Move, Plan, Source, number};
 
 fn duplicate_above(fd: RawFd, floor: RawFd) -> Result<RawFd, Errno> {
-    let args = [fd as usize, libc::F_DUPFD_CLOEXEC as usize, floor as usize, 0, 0];
+    let args = [fd as usize, abi::F_DUPFD_CLOEXEC as usize, floor as usize, 0, 0];
     // SAFETY: numbers only.
-    unsafe { syscall(libc::SYS_fcntl, args) }.map(|fd| fd as RawFd)
+    unsafe { syscall(abi::SYS_fcntl, args) }.map(|fd| fd as RawFd)
 }
 
 fn set_fd_flags(fd: RawFd, flags: i32) -> Result<(), Errno> {
-    let args = [fd as usize, libc::F_SETFD as usize, flags as usize, 0, 0];
+    let args = [fd as usize, abi::F_SETFD as usize, flags as usize, 0, 0];
     // SAFETY: numbers only.
-    unsafe { syscall(libc::SYS_fcntl, args) }.map(drop)
+    unsafe { syscall(abi::SYS_fcntl, args) }.map(drop)
 }
 
 fn duplicate_to(source: RawFd, target: RawFd) -> Result<(), Errno> {
@@ -23,12 +23,12 @@ fn duplicate_to(source: RawFd, target: RawFd) -> Result<(), Errno> {
         return set_fd_flags(target, 0);
     }
     // SAFETY: numbers only.
-    unsafe { syscall(libc::SYS_dup3, [source as usize, target as usize, 0, 0, 0]) }.map(drop)
+    unsafe { syscall(abi::SYS_dup3, [source as usize, target as usize, 0, 0, 0]) }.map(drop)
 }
 
 /// Two passes: first whatever a target would overwrite is copied out of the way, then everything is placed.
 pub(super) fn place(plan: &Plan) -> Result<(), Errno> {
-    for Move { source, .. } in &plan.moves {
+    for Move { source, .. } in plan.moves.iter() {
         if let Source::Fd(fd, true) = source {
             fd.set(duplicate_above(fd.get(), plan.floor)?);
         }
@@ -36,15 +36,15 @@ pub(super) fn place(plan: &Plan) -> Result<(), Errno> {
     if plan.pipe.get() >= 0 && plan.moves.iter().any(|m| m.target == plan.pipe.get()) {
         plan.pipe.set(duplicate_above(plan.pipe.get(), plan.floor)?);
     }
-    for Move { source, target } in &plan.moves {
+    for Move { source, target } in plan.moves.iter() {
         match source {
             Source::Fd(fd, _) => duplicate_to(fd.get(), *target)?,
             Source::Same(fd) => duplicate_to(*fd, *target)?,
             Source::Null => {
-                let fd = open(c"/dev/null", libc::O_RDWR | libc::O_CLOEXEC)?;
+                let fd = open(c"/dev/null", abi::O_RDWR | abi::O_CLOEXEC)?;
                 duplicate_to(fd, *target)?;
                 if fd != *target {
-                    let _ = number(libc::SYS_close, [fd as usize, 0]);
+                    let _ = number(abi::SYS_close, [fd as usize, 0]);
                 }
             }
         }
@@ -53,19 +53,19 @@ pub(super) fn place(plan: &Plan) -> Result<(), Errno> {
 }
 
 fn open(path: &CStr, flags: i32) -> Result<RawFd, Errno> {
-    let args = [libc::AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0, 0];
+    let args = [abi::AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0, 0];
     // SAFETY: a NUL-terminated string is read.
-    unsafe { syscall(libc::SYS_openat, args) }.map(|fd| fd as RawFd)
+    unsafe { syscall(abi::SYS_openat, args) }.map(|fd| fd as RawFd)
 }
 
 /// Takes a table of our own with 0, 1 and 2 of the shared one, whatever its size.
 pub(super) fn leave_shared_table(plan: &Plan) -> Result<(), Errno> {
-    let args = [3, u32::MAX as usize, libc::CLOSE_RANGE_UNSHARE as usize, 0, 0];
+    let args = [3, u32::MAX as usize, abi::CLOSE_RANGE_UNSHARE as usize, 0, 0];
     // SAFETY: numbers only.
-    match unsafe { syscall(libc::SYS_close_range, args) } {
+    match unsafe { syscall(abi::SYS_close_range, args) } {
         // A sandbox that began after the facts were found: a copy of it all, to be closed at the `execve`.
-        Err(libc::ENOSYS | libc::EPERM | libc::EINVAL) => {
-            number(libc::SYS_unshare, [libc::CLONE_FILES as usize, 0])?;
+        Err(abi::ENOSYS | abi::EPERM | abi::EINVAL) => {
+            number(abi::SYS_unshare, [abi::CLONE_FILES as usize, 0])?;
             close_listed(plan)
         }
         result => result.map(drop),
@@ -81,7 +81,7 @@ pub(super) fn close(plan: &Plan) -> Result<(), Errno> {
         CloseFds::Listed => close_listed(plan),
         CloseFds::Range => match close_ranges(plan) {
             // A sandbox that began after the facts were found.
-            Err(libc::ENOSYS | libc::EPERM | libc::EINVAL) => close_listed(plan),
+            Err(abi::ENOSYS | abi::EPERM | abi::EINVAL) => close_listed(plan),
             result => result,
         },
     }
@@ -103,17 +103,17 @@ fn close_ranges(plan: &Plan) -> Result<(), Errno> {
 }
 
 fn close_range(first: u32, last: u32) -> Result<(), Errno> {
-    let args = [first as usize, last as usize, libc::CLOSE_RANGE_CLOEXEC as usize, 0, 0];
+    let args = [first as usize, last as usize, abi::CLOSE_RANGE_CLOEXEC as usize, 0, 0];
     // SAFETY: numbers only.
-    unsafe { syscall(libc::SYS_close_range, args) }.map(drop)
+    unsafe { syscall(abi::SYS_close_range, args) }.map(drop)
 }
 
 fn close_one(plan: &Plan, fd: RawFd) -> Result<(), Errno> {
     if is_kept(plan, fd) {
         return Ok(());
     }
-    match set_fd_flags(fd, libc::FD_CLOEXEC) {
-        Err(libc::EBADF) => Ok(()),
+    match set_fd_flags(fd, abi::FD_CLOEXEC) {
+        Err(abi::EBADF) => Ok(()),
         result => result,
     }
 }
@@ -129,10 +129,10 @@ fn close_listed(plan: &Plan) -> Result<(), Errno> {
 pub(super) fn close_marked(plan: &Plan) {
     let _ = for_each_open(|fd| {
         // SAFETY: numbers only.
-        let flags = unsafe { syscall(libc::SYS_fcntl, [fd as usize, libc::F_GETFD as usize, 0, 0, 0]) };
-        let marked = flags.is_ok_and(|flags| flags & libc::FD_CLOEXEC as usize != 0);
+        let flags = unsafe { syscall(abi::SYS_fcntl, [fd as usize, abi::F_GETFD as usize, 0, 0, 0]) };
+        let marked = flags.is_ok_and(|flags| flags & abi::FD_CLOEXEC as usize != 0);
         if marked && fd != plan.pipe.get() {
-            let _ = number(libc::SYS_close, [fd as usize, 0]);
+            let _ = number(abi::SYS_close, [fd as usize, 0]);
         }
         Ok(())
     });
@@ -140,13 +140,13 @@ pub(super) fn close_marked(plan: &Plan) {
 
 /// In the child, whose table nobody else changes any more.
 fn for_each_open(visit: impl Fn(RawFd) -> Result<(), Errno>) -> Result<(), Errno> {
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    let flags = abi::O_RDONLY | abi::O_DIRECTORY | abi::O_CLOEXEC;
     let Ok(dir) = open(c"/proc/self/fd", flags) else { return for_each_to_limit(visit) };
     let mut entries = Entries([0; 1024]);
     loop {
         let args = [dir as usize, (&raw mut entries) as usize, size_of::<Entries>(), 0, 0];
         // SAFETY: at most as many bytes are written as there are.
-        let filled = unsafe { syscall(libc::SYS_getdents64, args) }?;
+        let filled = unsafe { syscall(abi::SYS_getdents64, args) }?;
         if filled == 0 {
             break;
         }
@@ -158,7 +158,7 @@ fn for_each_open(visit: impl Fn(RawFd) -> Result<(), Errno>) -> Result<(), Errno
             }
         }
     }
-    let _ = number(libc::SYS_close, [dir as usize, 0]);
+    let _ = number(abi::SYS_close, [dir as usize, 0]);
     Ok(())
 }
 
@@ -189,10 +189,10 @@ fn parse(name: &[u8]) -> Option<RawFd> {
 
 /// Where no descriptor is left to list the others with, or /proc is not there.
 fn for_each_to_limit(visit: impl Fn(RawFd) -> Result<(), Errno>) -> Result<(), Errno> {
-    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
-    let args = [0, libc::RLIMIT_NOFILE as usize, 0, (&raw mut limit) as usize, 0];
+    let mut limit = abi::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let args = [0, abi::RLIMIT_NOFILE as usize, 0, (&raw mut limit) as usize, 0];
     // SAFETY: one structure is written.
-    unsafe { syscall(libc::SYS_prlimit64, args) }?;
+    unsafe { syscall(abi::SYS_prlimit64, args) }?;
     let end = limit.rlim_cur.min(RawFd::MAX as u64) as RawFd;
     (0..end).try_for_each(visit)
 }

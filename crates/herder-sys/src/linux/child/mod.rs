@@ -1,53 +1,53 @@
-//! What a child runs between its birth and its `execve`.
+//! What a child runs between its birth and its `execve`: built into the library, and into the keeper, whose children
+//! are born there. All that differs is in `abi`.
 //!
 //! It shares our memory and thread-local storage while we go on running. So: bare system calls only (no C
 //! library), no allocation, no locks, no panics, and nothing is written but the outcome and the scratch numbers of
 //! its own plan. No signal handler runs in it: it is born with default actions, or with all signals blocked until it
 //! has reset them itself.
 
-use std::cell::Cell;
-use std::convert::Infallible;
-use std::ffi::{CString, c_char};
-use std::os::fd::RawFd;
-use std::ptr;
-use std::sync::Arc;
+use core::cell::Cell;
+use core::convert::Infallible;
+use core::ffi::{CStr, c_char};
+use core::ptr;
 
 mod fds;
 mod signals;
 
+use super::abi::{self, List, Owned, RawFd, Text};
 use super::pre_exec::PreExec;
 use super::syscall::{Errno, syscall};
-use crate::{Group, SpawnStep, Strings};
+use crate::{Group, SpawnStep};
 
 /// Everything that the child reads. Whatever it points at is owned by it.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// Owns what the pointers point at.
-    pub(super) strings: (Strings, Strings, Arc<Strings>),
+    pub(super) strings: Owned,
     /// Null-terminated lists of pointers into `strings`.
-    pub(super) paths: Vec<*const c_char>,
-    pub(super) argv: Vec<*const c_char>,
-    pub(super) envp: Vec<*const c_char>,
+    pub(super) paths: List<*const c_char>,
+    pub(super) argv: List<*const c_char>,
+    pub(super) envp: List<*const c_char>,
     pub(super) handlers: Handlers,
     pub(super) reset_ignored: bool,
     pub(super) group: Group,
     pub(super) nice: Option<i32>,
-    pub(super) affinity: Option<Vec<usize>>,
-    pub(super) moves: Vec<Move>,
+    pub(super) affinity: Option<List<usize>>,
+    pub(super) moves: List<Move>,
     /// Our end of the error pipe or latch, -1 if there is none.
     pub(super) pipe: Cell<RawFd>,
     /// No target is this high, nor higher.
     pub(super) floor: RawFd,
     pub(super) close: CloseFds,
-    pub(super) limits: Vec<(u32, libc::rlimit64)>,
+    pub(super) limits: List<(u32, abi::rlimit64)>,
     pub(super) umask: Option<u32>,
-    pub(super) groups: Option<Vec<u32>>,
+    pub(super) groups: Option<List<u32>>,
     pub(super) gid: Option<u32>,
     pub(super) uid: Option<u32>,
-    pub(super) cwd: Option<CString>,
+    pub(super) cwd: Option<Text>,
     /// The parent-death signal and the process whose death is meant.
     pub(super) die_with: Option<(i32, i32)>,
-    pub(super) pre_exec: Vec<PreExec>,
+    pub(super) pre_exec: List<PreExec>,
     pub(super) mask: u64,
 }
 
@@ -109,9 +109,9 @@ fn steps(plan: &Plan) -> Result<Infallible, (SpawnStep, Errno)> {
     signals::reset(plan).map_err(at(SpawnStep::Signals))?;
     let group = match plan.group {
         Group::Inherit => Ok(0),
-        Group::New => number(libc::SYS_setpgid, [0, 0]),
-        Group::Join(id) => number(libc::SYS_setpgid, [0, id as usize]),
-        Group::NewSession => number(libc::SYS_setsid, [0, 0]),
+        Group::New => number(abi::SYS_setpgid, [0, 0]),
+        Group::Join(id) => number(abi::SYS_setpgid, [0, id as usize]),
+        Group::NewSession => number(abi::SYS_setsid, [0, 0]),
     };
     let is_session = matches!(plan.group, Group::NewSession);
     group.map_err(at(if is_session { SpawnStep::Session } else { SpawnStep::Group }))?;
@@ -123,11 +123,11 @@ fn steps(plan: &Plan) -> Result<Infallible, (SpawnStep, Errno)> {
     }
     fds::place(plan).map_err(at(SpawnStep::Fds))?;
     fds::close(plan).map_err(at(SpawnStep::CloseFds))?;
-    for (resource, limit) in &plan.limits {
+    for (resource, limit) in plan.limits.iter() {
         set_limit(*resource, limit).map_err(at(SpawnStep::Limits))?;
     }
     if let Some(umask) = plan.umask {
-        let _ = number(libc::SYS_umask, [umask as usize, 0]);
+        let _ = number(abi::SYS_umask, [umask as usize, 0]);
     }
     set_ids(plan)?;
     if let Some(cwd) = &plan.cwd {
@@ -137,7 +137,7 @@ fn steps(plan: &Plan) -> Result<Infallible, (SpawnStep, Errno)> {
     if let Some((signal, owner)) = plan.die_with {
         die_with_owner(signal, owner).map_err(at(SpawnStep::DieWithOwner))?;
     }
-    for hook in &plan.pre_exec {
+    for hook in plan.pre_exec.iter() {
         hook.run().map_err(at(SpawnStep::PreExec))?;
     }
     // Last: what was sent to us meanwhile arrives here, with default actions.
@@ -148,7 +148,7 @@ fn steps(plan: &Plan) -> Result<Infallible, (SpawnStep, Errno)> {
 
 /// A system call whose arguments are numbers, not addresses.
 #[inline(always)]
-fn number(number: libc::c_long, args: [usize; 2]) -> Result<usize, Errno> {
+fn number(number: abi::c_long, args: [usize; 2]) -> Result<usize, Errno> {
     // SAFETY: none of the calls that use this reads or writes memory of ours.
     unsafe { syscall(number, [args[0], args[1], 0, 0, 0]) }
 }
@@ -156,7 +156,7 @@ fn number(number: libc::c_long, args: [usize; 2]) -> Result<usize, Errno> {
 /// Ends the child without running anything of the parent's.
 pub(super) fn exit(code: usize) -> ! {
     loop {
-        let _ = number(libc::SYS_exit_group, [code, 0]);
+        let _ = number(abi::SYS_exit_group, [code, 0]);
     }
 }
 
@@ -164,30 +164,30 @@ pub(super) fn exit(code: usize) -> ! {
 pub(super) fn report(pipe: RawFd, (step, errno): (SpawnStep, Errno)) {
     let message = [step as u32, errno as u32];
     // SAFETY: eight bytes of a live local. Less than PIPE_BUF, so it is written whole or not at all (pipe(7)).
-    let _ = unsafe { syscall(libc::SYS_write, [pipe as usize, (&raw const message) as usize, 8, 0, 0]) };
+    let _ = unsafe { syscall(abi::SYS_write, [pipe as usize, (&raw const message) as usize, 8, 0, 0]) };
 }
 
 fn set_nice(nice: i32) -> Result<(), Errno> {
-    let args = [libc::PRIO_PROCESS as usize, 0, nice as usize, 0, 0];
+    let args = [abi::PRIO_PROCESS as usize, 0, nice as usize, 0, 0];
     // SAFETY: numbers only.
-    unsafe { syscall(libc::SYS_setpriority, args) }.map(drop)
+    unsafe { syscall(abi::SYS_setpriority, args) }.map(drop)
 }
 
 fn set_affinity(mask: &[usize]) -> Result<(), Errno> {
     let args = [0, size_of_val(mask), mask.as_ptr() as usize, 0, 0];
     // SAFETY: as many bytes as the slice has are read.
-    unsafe { syscall(libc::SYS_sched_setaffinity, args) }.map(drop)
+    unsafe { syscall(abi::SYS_sched_setaffinity, args) }.map(drop)
 }
 
-fn set_limit(resource: u32, limit: &libc::rlimit64) -> Result<(), Errno> {
+fn set_limit(resource: u32, limit: &abi::rlimit64) -> Result<(), Errno> {
     let args = [0, resource as usize, ptr::from_ref(limit) as usize, 0, 0];
     // SAFETY: one structure is read.
-    unsafe { syscall(libc::SYS_prlimit64, args) }.map(drop)
+    unsafe { syscall(abi::SYS_prlimit64, args) }.map(drop)
 }
 
-fn change_dir(dir: &CString) -> Result<(), Errno> {
+fn change_dir(dir: &CStr) -> Result<(), Errno> {
     // SAFETY: a NUL-terminated string is read.
-    unsafe { syscall(libc::SYS_chdir, [dir.as_ptr() as usize, 0, 0, 0, 0]) }.map(drop)
+    unsafe { syscall(abi::SYS_chdir, [dir.as_ptr() as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
 fn set_ids(plan: &Plan) -> Result<(), (SpawnStep, Errno)> {
@@ -195,22 +195,22 @@ fn set_ids(plan: &Plan) -> Result<(), (SpawnStep, Errno)> {
     if let Some(groups) = &plan.groups {
         let args = [groups.len(), groups.as_ptr() as usize, 0, 0, 0];
         // SAFETY: as many ids as the slice has are read.
-        unsafe { syscall(libc::SYS_setgroups, args) }.map_err(at(SpawnStep::Groups))?;
+        unsafe { syscall(abi::SYS_setgroups, args) }.map_err(at(SpawnStep::Groups))?;
     }
     if let Some(gid) = plan.gid {
-        number(libc::SYS_setgid, [gid as usize, 0]).map_err(at(SpawnStep::Gid))?;
+        number(abi::SYS_setgid, [gid as usize, 0]).map_err(at(SpawnStep::Gid))?;
     }
     if let Some(uid) = plan.uid {
-        number(libc::SYS_setuid, [uid as usize, 0]).map_err(at(SpawnStep::Uid))?;
+        number(abi::SYS_setuid, [uid as usize, 0]).map_err(at(SpawnStep::Uid))?;
     }
     Ok(())
 }
 
 fn die_with_owner(signal: i32, owner: i32) -> Result<(), Errno> {
-    number(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, signal as usize])?;
+    number(abi::SYS_prctl, [abi::PR_SET_PDEATHSIG as usize, signal as usize])?;
     // The owner may have died before the call; then we were handed to somebody else already.
-    if number(libc::SYS_getppid, [0, 0])? != owner as usize {
-        exit(128 + libc::SIGKILL as usize);
+    if number(abi::SYS_getppid, [0, 0])? != owner as usize {
+        exit(128 + abi::SIGKILL as usize);
     }
     Ok(())
 }
@@ -218,12 +218,12 @@ fn die_with_owner(signal: i32, owner: i32) -> Result<(), Errno> {
 /// Tries the candidates as execvp(3) does: what does not exist is passed over, a refusal is remembered.
 fn exec(plan: &Plan) -> Result<Infallible, Errno> {
     let mut refused = None;
-    let mut last = libc::ENOENT;
+    let mut last = abi::ENOENT;
     for &path in plan.paths.iter().take_while(|path| !path.is_null()) {
         last = exec_one(plan, path);
         match last {
-            libc::EACCES => refused = Some(last),
-            libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ESTALE | libc::ETIMEDOUT => {}
+            abi::EACCES => refused = Some(last),
+            abi::ENOENT | abi::ENOTDIR | abi::ENODEV | abi::ESTALE | abi::ETIMEDOUT => {}
             _ => return Err(last),
         }
     }
@@ -234,10 +234,10 @@ fn exec_one(plan: &Plan, path: *const c_char) -> Errno {
     let args = [path as usize, plan.argv.as_ptr() as usize, plan.envp.as_ptr() as usize, 0, 0];
     for attempt in 0..=BUSY_RETRIES {
         // SAFETY: a NUL-terminated string and two null-terminated lists of such.
-        match unsafe { syscall(libc::SYS_execve, args) } {
-            Err(libc::ETXTBSY) => {}
+        match unsafe { syscall(abi::SYS_execve, args) } {
+            Err(abi::ETXTBSY) => {}
             // The path led through one of the descriptors that were closed below.
-            Err(libc::ENOENT) if attempt > 0 => return libc::ETXTBSY,
+            Err(abi::ENOENT) if attempt > 0 => return abi::ETXTBSY,
             Err(errno) => return errno,
             Ok(_) => {}
         }
@@ -248,11 +248,11 @@ fn exec_one(plan: &Plan, path: *const c_char) -> Errno {
             pause(1 << attempt);
         }
     }
-    libc::ETXTBSY
+    abi::ETXTBSY
 }
 
 fn pause(milliseconds: i64) {
-    let time = libc::timespec { tv_sec: 0, tv_nsec: milliseconds * 1_000_000 };
+    let time = abi::timespec { tv_sec: 0, tv_nsec: milliseconds * 1_000_000 };
     // SAFETY: one structure is read.
-    let _ = unsafe { syscall(libc::SYS_nanosleep, [(&raw const time) as usize, 0, 0, 0, 0]) };
+    let _ = unsafe { syscall(abi::SYS_nanosleep, [(&raw const time) as usize, 0, 0, 0, 0]) };
 }

@@ -11,13 +11,16 @@ use std::time::Duration;
 use super::super::process::ProcessHandle;
 use super::super::reaper;
 use super::protocol::{FORGET, HOUSE, LEADS_GROUP, Message, NAME_BYTES, WATCH};
-use super::start::{self, Running};
+use super::start::{self, Role, Running};
 use super::{House, Refused, State, lifeline};
 
 /// A keeper that lived shorter was not ended by accident, if it happens this often in a row: then no more are
 /// started until somebody asks.
 const SHORT_LIFE: Duration = Duration::from_millis(50);
 const SHORT_LIVES: u32 = 8;
+
+/// So many children that are gone the keeper may hold a descriptor of.
+const STALE: usize = 64;
 
 /// All that a keeper has to know, so that another one can be told the same.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(super) struct Book {
     watched: Vec<Option<ProcessHandle>>,
     /// Numbers of `watched` to use again.
     free: Vec<u32>,
+    /// Numbers of children that are gone, which the keeper was not told: the next child replaces one of them there.
+    stale: Vec<u32>,
     /// Numbers that the keeper could not be told to forget yet.
     unsaid: Vec<u32>,
 }
@@ -92,7 +97,7 @@ impl Locked {
                 Life::None | Life::Refused(_) => {
                     self.life = Life::Starting;
                     drop(self);
-                    let started = start::start();
+                    let started = start::start(Role::Keeper);
                     self = lock();
                     self.settle(started);
                     STARTED.notify_all();
@@ -137,7 +142,7 @@ impl Locked {
             self.say_unsaid();
             let slot = self.take_slot()?;
             self.watched[slot as usize] = Some(child.clone());
-            match self.tell(&watch_message(slot, child), child.pidfd(), Duration::ZERO) {
+            match self.tell(&watch_message(slot, child), child.own_pidfd(), Duration::ZERO) {
                 Ok(()) => return Ok(slot),
                 Err(error) => {
                     self.watched[slot as usize] = None;
@@ -182,6 +187,7 @@ impl Book {
             house: None,
             watched: Vec::new(),
             free: Vec::new(),
+            stale: Vec::new(),
             unsaid: Vec::new(),
         }
     }
@@ -203,9 +209,20 @@ impl Book {
         }
     }
 
-    /// A number that the keeper does not use, within what it can hold.
+    /// The child is gone, so that it does no harm if the keeper hears of it late.
+    pub(super) fn outlive(&mut self, slot: u32) {
+        if self.stale.len() >= STALE {
+            return self.forget(slot);
+        }
+        if let Some(child) = self.watched.get_mut(slot as usize) {
+            *child = None;
+            self.stale.push(slot);
+        }
+    }
+
+    /// A number that the keeper does not need, within what it can hold.
     fn take_slot(&mut self) -> io::Result<u32> {
-        if let Some(slot) = self.free.pop() {
+        if let Some(slot) = self.stale.pop().or_else(|| self.free.pop()) {
             return Ok(slot);
         }
         let slot = self.watched.len() as u32;
@@ -232,20 +249,26 @@ impl Book {
 
     fn bury(&mut self, next: Life) {
         if let Life::Running(running) = std::mem::replace(&mut self.life, next) {
-            running.bury();
+            running.reap();
         }
     }
 
     fn tell_all(&mut self) -> io::Result<()> {
         // A new one has nothing to forget.
         self.free.append(&mut self.unsaid);
+        self.free.append(&mut self.stale);
         let Life::Running(running) = &self.life else { return Ok(()) };
         if let Some(house) = &self.house {
             lifeline::send(&running.lifeline, &house_message(house), Some(house.0.as_fd()), start::LIMIT)?;
         }
         for (slot, child) in (0..).zip(&self.watched) {
             if let Some(child) = child {
-                lifeline::send(&running.lifeline, &watch_message(slot, child), child.pidfd(), start::LIMIT)?;
+                lifeline::send(
+                    &running.lifeline,
+                    &watch_message(slot, child),
+                    child.own_pidfd(),
+                    start::LIMIT,
+                )?;
             }
         }
         reaper::watch_lifeline(running.lifeline.as_raw_fd(), false)

@@ -1,4 +1,4 @@
-//! Our end of the lifeline: whole messages, each with at most one descriptor.
+//! Our end of the lifeline, and of other sockets to keepers: whole messages, with descriptors.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -8,20 +8,12 @@ use std::time::{Duration, Instant};
 use super::super::{cvt, fd};
 use super::protocol::Message;
 
-/// Room for one descriptor beside a message, aligned as `cmsghdr` wants it.
-#[repr(C, align(8))]
-struct Control([u8; 24]);
-
 /// Bytes that may wait for the keeper to read them, with what the kernel needs for itself.
 const BUFFER: i32 = 1 << 20;
 
-/// Both ends: ours, the keeper's.
-pub(super) fn pair() -> io::Result<[OwnedFd; 2]> {
-    let mut fds: [RawFd; 2] = [-1; 2];
-    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
-    // SAFETY: two descriptors are written to a live local.
-    cvt(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) })?;
-    let ends = fds.map(fd::own);
+/// Both ends of a lifeline: ours, the keeper's.
+pub(in super::super) fn pair() -> io::Result<[OwnedFd; 2]> {
+    let ends = sockets()?;
     // As much as may be: some thousand messages. Where less is granted, what there was stays.
     let (level, option, bytes) = (libc::SOL_SOCKET, libc::SO_SNDBUF, BUFFER);
     let size = size_of_val(&bytes) as libc::socklen_t;
@@ -30,40 +22,52 @@ pub(super) fn pair() -> io::Result<[OwnedFd; 2]> {
     Ok(ends)
 }
 
-/// A header for `message`, and `control` if that is wanted.
-fn header(vector: &mut libc::iovec, control: Option<&mut Control>) -> libc::msghdr {
+/// Two ends of a socket for whole messages.
+pub(in super::super) fn sockets() -> io::Result<[OwnedFd; 2]> {
+    let mut fds: [RawFd; 2] = [-1; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: two descriptors are written to a live local.
+    cvt(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) })?;
+    Ok(fds.map(fd::own))
+}
+
+/// A header for one part of memory, and `control` if that is wanted.
+fn header(vector: &mut libc::iovec, control: &mut [u64]) -> libc::msghdr {
     // SAFETY: all zeroes is a valid msghdr.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     header.msg_iov = vector;
     header.msg_iovlen = 1;
-    if let Some(control) = control {
-        header.msg_control = control.0.as_mut_ptr().cast();
-        // SAFETY: a calculation.
-        let bytes = unsafe { libc::CMSG_SPACE(size_of::<RawFd>() as u32) };
-        debug_assert!(bytes as usize <= control.0.len());
+    if !control.is_empty() {
+        header.msg_control = control.as_mut_ptr().cast();
+        let bytes = size_of_val(control) as u32;
         header.msg_controllen = bytes as _;
     }
     header
 }
 
 /// Sends one message. It waits `limit` at most for room, and that only if the keeper does not run.
-pub(super) fn send(
+pub(in super::super) fn send(
     socket: &OwnedFd,
     message: &Message,
     with: Option<BorrowedFd<'_>>,
     limit: Duration,
 ) -> io::Result<()> {
-    let mut copy = *message;
-    let mut vector = libc::iovec { iov_base: (&raw mut copy).cast(), iov_len: message.bytes() };
-    let mut control = Control([0; 24]);
-    let header = match with {
-        None => header(&mut vector, None),
-        Some(with) => {
-            let header = header(&mut vector, Some(&mut control));
-            put_descriptor(&header, with.as_raw_fd());
-            header
-        }
-    };
+    let bytes: *const Message = message;
+    // SAFETY: a message has no padding, and so many of its bytes are initialised.
+    let bytes = unsafe { std::slice::from_raw_parts(bytes.cast(), message.bytes()) };
+    send_bytes(socket, bytes, with.map(|fd| fd.as_raw_fd()).as_slice(), limit)
+}
+
+/// The same for bytes, and many descriptors.
+pub(in super::super) fn send_bytes(
+    socket: &OwnedFd,
+    bytes: &[u8],
+    with: &[RawFd],
+    limit: Duration,
+) -> io::Result<()> {
+    let mut vector = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let mut control = control_for(with);
+    let header = header(&mut vector, &mut control);
     let deadline = Instant::now() + limit;
     loop {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
@@ -79,45 +83,60 @@ pub(super) fn send(
     }
 }
 
-fn put_descriptor(header: &libc::msghdr, fd: RawFd) {
-    // SAFETY: the header has a control buffer with room for one header and a descriptor.
-    let first = unsafe { libc::CMSG_FIRSTHDR(header) };
+/// A `cmsghdr` of descriptors, aligned as it has to be: three numbers of 8 and of 4 bytes, then the descriptors.
+fn control_for(fds: &[RawFd]) -> Vec<u64> {
+    if fds.is_empty() {
+        return Vec::new();
+    }
+    let length = size_of_val(fds) as u32;
     // SAFETY: a calculation.
-    let bytes = unsafe { libc::CMSG_LEN(size_of::<RawFd>() as u32) };
-    let control =
-        libc::cmsghdr { cmsg_len: bytes as _, cmsg_level: libc::SOL_SOCKET, cmsg_type: libc::SCM_RIGHTS };
-    // SAFETY: it points into the control buffer, which is aligned and large enough.
-    unsafe { first.write(control) };
+    let [whole, used] = [unsafe { libc::CMSG_SPACE(length) }, unsafe { libc::CMSG_LEN(length) }];
+    let mut control = vec![0u64; (whole as usize).div_ceil(size_of::<u64>())];
+    let head =
+        libc::cmsghdr { cmsg_len: used as _, cmsg_level: libc::SOL_SOCKET, cmsg_type: libc::SCM_RIGHTS };
+    let first: *mut libc::cmsghdr = control.as_mut_ptr().cast();
+    // SAFETY: the buffer is aligned and large enough.
+    unsafe { first.write(head) };
     // SAFETY: behind the header just written.
     let data = unsafe { libc::CMSG_DATA(first) };
-    // SAFETY: there is room for one descriptor, of any alignment.
-    unsafe { data.cast::<RawFd>().write_unaligned(fd) };
+    // SAFETY: there is room for that many, at any alignment.
+    unsafe { fds.as_ptr().cast::<u8>().copy_to_nonoverlapping(data, size_of_val(fds)) };
+    control
 }
 
 /// The next message, if one comes within `limit`. `UnexpectedEof`: the keeper is gone.
-pub(super) fn receive(socket: &OwnedFd, limit: Duration) -> io::Result<(Message, Option<OwnedFd>)> {
+pub(in super::super) fn receive(socket: &OwnedFd, limit: Duration) -> io::Result<(Message, Option<OwnedFd>)> {
     let mut message = Message::new(0);
-    let mut vector = libc::iovec { iov_base: (&raw mut message).cast(), iov_len: size_of::<Message>() };
-    let mut control = Control([0; 24]);
+    let (read, with) = receive_into(socket, &mut message, limit)?;
+    if read != message.bytes() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok((message, with))
+}
+
+/// The next message, of a kind that may have any bytes in it, and how many of them have come. 0: the keeper is gone.
+pub(in super::super) fn receive_into<T: Copy>(
+    socket: &OwnedFd,
+    message: &mut T,
+    limit: Duration,
+) -> io::Result<(usize, Option<OwnedFd>)> {
+    let mut vector = libc::iovec { iov_base: (&raw mut *message).cast(), iov_len: size_of::<T>() };
+    // For one descriptor.
+    let mut control = [0u64; 3];
     let deadline = Instant::now() + limit;
-    let (read, header) = loop {
-        let mut header = header(&mut vector, Some(&mut control));
+    loop {
+        let mut header = header(&mut vector, &mut control);
         let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
         // SAFETY: the header and what it points at live through the call.
         match cvt(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) }) {
-            Ok(read) => break (read as usize, header),
+            Ok(read) => return Ok((read as usize, take_descriptor(&header))),
             Err(error) => match error.kind() {
                 io::ErrorKind::Interrupted => {}
                 io::ErrorKind::WouldBlock if wait(socket, libc::POLLIN, deadline) => {}
                 _ => return Err(error),
             },
         }
-    };
-    let with = take_descriptor(&header);
-    if read != message.bytes() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok((message, with))
 }
 
 fn take_descriptor(header: &libc::msghdr) -> Option<OwnedFd> {

@@ -13,10 +13,12 @@
 //! | `lifeline` | sending and receiving messages |
 
 mod book;
-mod lifeline;
+pub(super) mod lifeline;
+#[path = "../../../keeper/order.rs"]
+pub(super) mod order;
 #[path = "../../../keeper/protocol.rs"]
-mod protocol;
-mod start;
+pub(super) mod protocol;
+pub(super) mod start;
 
 use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
@@ -66,6 +68,11 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// The step that failed.
+    pub(super) fn what(&self) -> &'static str {
+        self.what
+    }
+
     /// The error number of the step that failed.
     #[must_use]
     pub fn errno(&self) -> i32 {
@@ -120,11 +127,11 @@ pub fn state() -> State {
 /// `Unsupported`: the child has no pidfd. `WouldBlock`: the keeper has more to read than it can take in, as it does
 /// not run. Too many children (`EMFILE`). Or why there is no keeper.
 pub fn watch(child: &ProcessHandle) -> io::Result<Watch> {
-    if child.pidfd().is_none() {
+    if child.own_pidfd().is_none() {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
     }
     let slot = lock().watch(child)?;
-    Ok(Watch { owner: std::process::id(), slot })
+    Ok(Watch { owner: std::process::id(), slot, reaped: false })
 }
 
 /// A child that the keeper kills when we are gone. Dropped, the keeper forgets the child: at once, without waiting
@@ -134,14 +141,25 @@ pub fn watch(child: &ProcessHandle) -> io::Result<Watch> {
 pub struct Watch {
     owner: u32,
     slot: u32,
+    reaped: bool,
+}
+
+impl Watch {
+    /// The end of a watch over a child that was reaped: the keeper need not hear of it at once, which saves a message
+    /// for each.
+    pub(super) fn outlive(mut self) {
+        self.reaped = true;
+    }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         // In a forked copy it is not the copy's to say.
-        if std::process::id() == self.owner {
-            lock().forget(self.slot);
+        if std::process::id() != self.owner {
+            return;
         }
+        let mut book = lock();
+        if self.reaped { book.outlive(self.slot) } else { book.forget(self.slot) }
     }
 }
 

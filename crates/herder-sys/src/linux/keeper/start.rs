@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::super::spawn::spawn;
 use super::super::{cvt, facts, fd, pidfd};
-use super::protocol::{HELLO, LIFELINE, Message, NO_CGROUP_KILL, NO_PIDFD_GROUP, OWNER};
+use super::protocol::{HELLO, LIFELINE, Message, NO_CGROUP_KILL, NO_PIDFD_GROUP, NURSERY, OWNER};
 use super::{Refused, lifeline};
 use crate::{FdSource, Group, SpawnRequest, Strings};
 
@@ -16,23 +16,23 @@ use crate::{FdSource, Group, SpawnRequest, Strings};
 static PROGRAM: &[u8] = include_bytes!(env!("HERDER_KEEPER"));
 
 /// For what takes a millisecond on a machine that has nothing else to do.
-pub(super) const LIMIT: Duration = Duration::from_secs(10);
+pub(in super::super) const LIMIT: Duration = Duration::from_secs(10);
 
 /// A keeper that has said that it is ready.
 #[derive(Debug)]
-pub(super) struct Running {
-    pub(super) lifeline: OwnedFd,
-    pub(super) pid: i32,
+pub(in super::super) struct Running {
+    pub(in super::super) lifeline: OwnedFd,
+    pub(in super::super) pid: i32,
     /// Where there are pidfds.
     pidfd: Option<OwnedFd>,
     /// How many children it can hold.
-    pub(super) room: u32,
-    pub(super) since: Instant,
+    pub(in super::super) room: u32,
+    pub(in super::super) since: Instant,
 }
 
 impl Running {
     /// Whether its end of the lifeline is open.
-    pub(super) fn is_alive(&self) -> bool {
+    pub(in super::super) fn is_alive(&self) -> bool {
         let received = lifeline::receive(&self.lifeline, Duration::ZERO);
         received.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
@@ -41,7 +41,7 @@ impl Running {
     ///
     /// It is nobody's child, so whoever takes in orphans reaps it. That may be us, as the first process of a
     /// container or a subreaper: then we must, and by pidfd only, as its number may be another's by now.
-    pub(super) fn bury(self) {
+    pub(in super::super) fn reap(&self) {
         let Some(pidfd) = &self.pidfd else { return };
         // SAFETY: all zeroes is a valid siginfo_t.
         let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
@@ -51,8 +51,17 @@ impl Running {
     }
 }
 
+/// What the program is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Role {
+    /// It ends what it is told of.
+    Keeper,
+    /// It bears the keepers of scopes.
+    Nursery,
+}
+
 /// Starts one and waits for its word.
-pub(super) fn start() -> Result<Running, Refused> {
+pub(in super::super) fn start(role: Role) -> Result<Running, Refused> {
     if PROGRAM.is_empty() {
         return Err(Refused { what: "this build has none for this processor", errno: libc::ENOSYS });
     }
@@ -71,7 +80,7 @@ pub(super) fn start() -> Result<Running, Refused> {
             return Err(Refused { what: "its program does not start in time", errno: libc::ETIMEDOUT });
         }
     }
-    greet(ours)
+    greet(ours, role)
 }
 
 fn because(what: &'static str) -> impl Fn(io::Error) -> Refused {
@@ -102,15 +111,7 @@ fn program() -> Result<OwnedFd, Refused> {
 }
 
 fn write(file: &OwnedFd) -> io::Result<()> {
-    let mut rest = PROGRAM;
-    while !rest.is_empty() {
-        // SAFETY: as many bytes as there are are read.
-        match cvt(unsafe { libc::write(file.as_raw_fd(), rest.as_ptr().cast(), rest.len()) }) {
-            Ok(written) => rest = rest.get(written as usize..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    fd::write_all(file, PROGRAM)?;
     let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
     // SAFETY: numbers only.
     cvt(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) }).map(drop)
@@ -143,7 +144,7 @@ fn request(program: &OwnedFd, lifeline: OwnedFd) -> Result<SpawnRequest, Refused
 }
 
 /// Tells it who we are, and waits for its word.
-fn greet(lifeline: OwnedFd) -> Result<Running, Refused> {
+fn greet(lifeline: OwnedFd, role: Role) -> Result<Running, Refused> {
     let what = "it ended before it was ready, or was not ready in time";
     let mut message = Message::new(OWNER);
     message.pid = std::process::id() as i32;
@@ -152,6 +153,9 @@ fn greet(lifeline: OwnedFd) -> Result<Running, Refused> {
     }
     if facts::is_disabled("pidfd_group") {
         message.flags |= NO_PIDFD_GROUP;
+    }
+    if role == Role::Nursery {
+        message.flags |= NURSERY;
     }
     let own = if facts().pidfd { pidfd::open(message.pid).ok() } else { None };
     lifeline::send(&lifeline, &message, own.as_ref().map(AsFd::as_fd), LIMIT).map_err(because(what))?;

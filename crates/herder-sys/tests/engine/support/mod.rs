@@ -5,6 +5,7 @@ pub(crate) mod os;
 pub(crate) mod scopes;
 pub(crate) mod seccomp;
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -12,7 +13,8 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use herder_sys::{
-    FdSource, LaunchError, Process, SpawnRequest, Spawned, Strings, pipe, set_nonblocking, spawn,
+    FdSource, LaunchError, Mechanism, Process, Scope, SpawnRequest, Spawned, Strings, pipe, set_nonblocking,
+    spawn,
 };
 
 /// For what takes milliseconds.
@@ -35,8 +37,42 @@ pub(crate) fn sleeper() -> SpawnRequest {
     SpawnRequest::new(strings(&["/bin/sleep", "/usr/bin/sleep"]), strings(&["sleep", "1000"]))
 }
 
+thread_local! {
+    /// Where this thread's children are born: see `everywhere`.
+    static BIRTHPLACE: RefCell<Option<Scope>> = const { RefCell::new(None) };
+}
+
+/// Runs `body` twice: with children that we bear, and with such as a keeper bears. What is promised for the one holds
+/// for the other.
+pub(crate) fn everywhere(body: impl Fn()) {
+    body();
+    // A test may want the low numbers.
+    let low: Vec<File> = (0..50).map(|_| os::memory_file()).collect();
+    let scope = scopes::scope_by(Mechanism::Keeper);
+    if let Some(scope) = scope {
+        // What the keeper says at first is read, so that no descriptor comes later.
+        status(&scopes::launched_in(&scope, sh("exit 0")));
+        assert!(scope.is_empty().expect("the kernel's word"));
+        drop(low);
+        BIRTHPLACE.set(Some(scope));
+        body();
+        BIRTHPLACE.set(None);
+    }
+}
+
+pub(crate) fn by_keeper() -> bool {
+    BIRTHPLACE.with_borrow(Option::is_some)
+}
+
+pub(crate) fn born(request: SpawnRequest) -> Result<Spawned, LaunchError> {
+    spawn(BIRTHPLACE.with_borrow(|place| match place {
+        Some(scope) => scopes::inside(scope, request),
+        None => request,
+    }))
+}
+
 pub(crate) fn launched(request: SpawnRequest) -> Spawned {
-    let spawned = spawn(request).expect("born");
+    let spawned = born(request).expect("born");
     spawned.launch.wait(LIMIT).expect("in time").expect("executed");
     spawned
 }
@@ -52,7 +88,7 @@ pub(crate) fn code(request: SpawnRequest) -> Option<i32> {
 
 /// The error of a spawn that fails, wherever it does. Nothing is left of the child.
 pub(crate) fn failure(request: SpawnRequest) -> LaunchError {
-    let spawned = match spawn(request) {
+    let spawned = match born(request) {
         Ok(spawned) => spawned,
         Err(error) => return error,
     };

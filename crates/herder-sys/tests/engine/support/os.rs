@@ -223,9 +223,9 @@ pub(crate) fn keep_on_exec(file: &impl AsRawFd) {
     check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) }.into());
 }
 
-/// Whether a priority event comes in time.
-pub(crate) fn wait_priority(fd: &impl AsRawFd, milliseconds: i32) -> bool {
-    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLPRI, revents: 0 };
+/// Whether an event of that kind comes in time.
+pub(crate) fn wait_news(fd: &impl AsRawFd, events: i16, milliseconds: i32) -> bool {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
     // SAFETY: one structure.
     check(unsafe { libc::poll(&raw mut poll, 1, milliseconds) }.into()) == 1
 }

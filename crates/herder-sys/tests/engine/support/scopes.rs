@@ -5,14 +5,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use herder_sys::{Mechanism, Process, Scope, SpawnRequest, Strings, mechanism};
+use herder_sys::{Group, Mechanism, Process, Scope, SpawnRequest, Strings, mechanism};
 
 use super::{LIMIT, launched, os, strings, until};
 
-/// A scope of one's own, or `None`, with a line that says so, where the host can't do it.
+/// All mechanisms, for what is promised for each.
+pub(crate) const ALL: [Mechanism; 2] = [Mechanism::Cgroup, Mechanism::Keeper];
+
+/// A cgroup of one's own, or `None`, with a line that says so, where the host can't do it.
 pub(crate) fn scope() -> Option<Scope> {
-    match mechanism(Mechanism::Cgroup) {
-        Ok(()) => Some(Scope::new(Mechanism::Cgroup).expect("the host can do it")),
+    scope_by(Mechanism::Cgroup)
+}
+
+pub(crate) fn scope_by(wanted: Mechanism) -> Option<Scope> {
+    match mechanism(wanted) {
+        Ok(()) => Some(Scope::new(wanted).expect("the host can do it")),
         Err(refusal) => {
             println!("skipped: {refusal}");
             None
@@ -22,6 +29,10 @@ pub(crate) fn scope() -> Option<Scope> {
 
 pub(crate) fn inside(scope: &Scope, mut request: SpawnRequest) -> SpawnRequest {
     request.scope = Some(scope.clone());
+    if scope.mechanism() == Mechanism::Keeper && request.group == Group::Inherit {
+        // Ours is not to be had there.
+        request.group = Group::New;
+    }
     request
 }
 

@@ -2,8 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 pub use herder_sys::ScopeStats;
 
@@ -14,7 +13,11 @@ use crate::child::{Child, ChildHandle};
 use crate::command::Command;
 use crate::contain::{Containment, Fold, Member, Refusal, Strength, members};
 use crate::error::{SignalError, SpawnError};
-use crate::terminate::{Attempt, Step, Termination, drive};
+use crate::terminate::{Attempt, OnDrop, Termination, behind, blame};
+
+mod flock;
+
+use flock::{Flock, Left};
 
 /// Children that are signalled, suspended, counted and ended together, with everything that they start.
 ///
@@ -35,10 +38,8 @@ use crate::terminate::{Attempt, Step, Termination, drive};
 /// # drop(second); Ok(()) }
 /// ```
 pub struct Herd {
-    name: Arc<str>,
-    fold: Arc<Fold>,
-    /// Those that were alive when somebody last looked.
-    children: Mutex<Vec<ChildHandle>>,
+    flock: Arc<Flock>,
+    on_drop: OnDrop,
 }
 
 impl Herd {
@@ -60,25 +61,33 @@ impl Herd {
     pub fn contained(name: impl Into<String>, containment: Containment) -> Result<Self, SpawnError> {
         let name: Arc<str> = name.into().into();
         let fold = Fold::new(containment).map_err(|error| SpawnError::of_scope(&name, error))?;
-        Ok(Self { name, fold: Arc::new(fold), children: Mutex::default() })
+        Ok(Self { flock: Arc::new(Flock::new(name, fold)), on_drop: OnDrop::default() })
+    }
+
+    /// Chooses what dropping this does: by default all are killed.
+    ///
+    /// Members that were spawned are owned by their [`Child`]ren, too, and the drop of those does what their commands
+    /// say. [`OnDrop::Panic`] finds a mistake where a child was not waited for, or anybody is left.
+    pub fn set_on_drop(&mut self, on_drop: OnDrop) {
+        self.on_drop = on_drop;
     }
 
     /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.flock.name
     }
 
     /// How much of what its children start is in our hand.
     #[must_use]
     pub fn strength(&self) -> Strength {
-        self.fold.strength
+        self.flock.fold.strength
     }
 
     /// Why [`strength`](Self::strength) is no greater.
     #[must_use]
     pub fn refusals(&self) -> &[Refusal] {
-        &self.fold.refusals
+        &self.flock.fold.refusals
     }
 
     /// Starts a child as a member. It is a [`Child`] like any other: dropping it ends it, and its process group, alone.
@@ -88,7 +97,7 @@ impl Herd {
     /// As [`Command::spawn`]; also if the herd is suspended, at its limit of processes, or was killed.
     pub fn spawn(&self, command: &Command) -> Result<Child, SpawnError> {
         let child = self.member(command).spawn()?;
-        self.add(&child);
+        self.flock.add(&child);
         Ok(child)
     }
 
@@ -103,7 +112,7 @@ impl Herd {
     /// As [`Command::spawn_async`].
     pub async fn spawn_async(&self, command: &Command) -> Result<Child, SpawnError> {
         let child = self.member(command).spawn_async().await?;
-        self.add(&child);
+        self.flock.add(&child);
         Ok(child)
     }
 
@@ -113,21 +122,8 @@ impl Herd {
     #[must_use]
     pub fn member(&self, command: &Command) -> Command {
         let mut command = command.clone();
-        command.fold = Some(Arc::clone(&self.fold));
+        command.fold = Some(Arc::clone(&self.flock.fold));
         command
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<ChildHandle>> {
-        self.children.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, child: &Child) {
-        let mut children = self.lock();
-        // Those that are gone are forgotten now and then: each spawn pays for a fixed number of others.
-        if children.len() == children.capacity() {
-            children.retain(|child| child.id().is_some());
-        }
-        children.push(child.handle());
     }
 
     /// Takes in a child that was started elsewhere, with what it starts from now on. What it has started before stays
@@ -139,20 +135,18 @@ impl Herd {
     /// does not, and neither does the keeper.
     pub fn adopt(&self, child: &Child) -> Result<(), SignalError> {
         let failed =
-            |error| SignalError::new(&self.name, format_args!("adopt {:?} into", child.name()), error);
+            |error| SignalError::new(&self.flock.name, format_args!("adopt {:?} into", child.name()), error);
         let unsupported = || io::Error::new(io::ErrorKind::Unsupported, "it is held by process groups only");
-        let scope = self.fold.scope().and_then(|scope| scope.ok_or_else(unsupported));
+        let scope = self.flock.fold.scope().and_then(|scope| scope.ok_or_else(unsupported));
         scope.and_then(|scope| scope.adopt(&child.process)).map_err(failed)?;
-        self.add(child);
+        self.flock.add(child);
         Ok(())
     }
 
     /// The children that were spawned into it, or adopted, and have not been reaped.
     #[must_use]
     pub fn children(&self) -> Vec<ChildHandle> {
-        let mut children = self.lock();
-        children.retain(|child| child.id().is_some());
-        children.clone()
+        self.flock.children()
     }
 
     /// Every process in it, descendants included, where they can be seen; else its children.
@@ -161,8 +155,8 @@ impl Herd {
     ///
     /// [`SignalError`] if the system does not tell.
     pub fn members(&self) -> Result<Vec<Member>, SignalError> {
-        match self.fold.hold.scope() {
-            Some(scope) => members(&scope).map_err(|error| SignalError::new(&self.name, "list", error)),
+        match self.flock.fold.hold.scope() {
+            Some(scope) => members(&scope).map_err(|error| SignalError::new(&self.flock.name, "list", error)),
             None => {
                 let member = |child: &ChildHandle| Some(Member::new(child.id()?, child.name()));
                 Ok(self.children().iter().filter_map(member).collect())
@@ -173,7 +167,7 @@ impl Herd {
     /// What it uses and has used; `None` where this host keeps no account of it.
     #[must_use]
     pub fn stats(&self) -> Option<ScopeStats> {
-        self.fold.hold.scope()?.stats().ok()
+        self.flock.fold.hold.scope()?.stats().ok()
     }
 
     /// Sends a signal to every process in it.
@@ -182,17 +176,9 @@ impl Herd {
     ///
     /// [`SignalError`] if one can't be sent: the others have got theirs.
     pub fn signal(&self, signal: Signal) -> Result<(), SignalError> {
-        self.send(signal)
-            .map_err(|error| SignalError::new(&self.name, format_args!("send {signal} to"), error))
-    }
-
-    fn send(&self, signal: Signal) -> io::Result<()> {
-        if let Some(result) = self.fold.hold.signal(signal) {
-            return result;
-        }
-        let failed = |child: &ChildHandle| child.signal(signal).err();
-        let errors: Vec<_> = self.children().iter().filter_map(failed).collect();
-        errors.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
+        self.flock
+            .send(signal)
+            .map_err(|error| SignalError::new(&self.flock.name, format_args!("send {signal} to"), error))
     }
 
     /// Stops every process in it from running, until [`resume`](Self::resume). A spawn into it is refused meanwhile.
@@ -203,7 +189,7 @@ impl Herd {
     ///
     /// [`SignalError`] if that can't be done.
     pub fn suspend(&self) -> Result<(), SignalError> {
-        self.freeze(true, Signal::STOP, "suspend")
+        self.freeze(true, "suspend")
     }
 
     /// Lets every process in it run again.
@@ -212,15 +198,11 @@ impl Herd {
     ///
     /// [`SignalError`] if that can't be done.
     pub fn resume(&self) -> Result<(), SignalError> {
-        self.freeze(false, Signal::CONT, "resume")
+        self.freeze(false, "resume")
     }
 
-    fn freeze(&self, frozen: bool, signal: Signal, verb: &str) -> Result<(), SignalError> {
-        let result = match self.fold.hold.scope() {
-            Some(scope) => scope.set_frozen(frozen),
-            None => self.send(signal),
-        };
-        result.map_err(|error| SignalError::new(&self.name, verb, error))
+    fn freeze(&self, frozen: bool, verb: &str) -> Result<(), SignalError> {
+        self.flock.set_frozen(frozen).map_err(|error| SignalError::new(self.name(), verb, error))
     }
 
     /// Kills every process in it, now, and does not wait. Spawns go on to work.
@@ -229,15 +211,7 @@ impl Herd {
     ///
     /// [`SignalError`] if one can't be killed.
     pub fn start_kill(&self) -> Result<(), SignalError> {
-        self.kill_once().map_err(|error| SignalError::new(&self.name, "kill", error))
-    }
-
-    fn kill_once(&self) -> io::Result<()> {
-        let scope = self.fold.hold.kill().unwrap_or(Ok(()));
-        let failed = |child: &ChildHandle| child.start_kill().err();
-        let errors: Vec<_> = self.children().iter().filter_map(failed).collect();
-        scope?;
-        errors.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
+        self.flock.kill_once().map_err(|error| SignalError::new(&self.flock.name, "kill", error))
     }
 
     /// Kills every process in it, again and again, until nobody is left.
@@ -251,8 +225,8 @@ impl Herd {
     /// The kill is sent at the first poll; cancelling takes nothing back.
     pub async fn kill(&self) -> Result<(), SignalError> {
         self.start_kill()?;
-        self.fold.hold.emptied(|| true).await;
-        self.children_ended().await;
+        self.flock.fold.hold.emptied(|| true).await;
+        self.flock.children_ended().await;
         Ok(())
     }
 
@@ -262,15 +236,8 @@ impl Herd {
     ///
     /// Cancelled, nothing has happened.
     pub async fn wait_empty(&self) {
-        self.fold.hold.emptied(|| false).await;
-        self.children_ended().await;
-    }
-
-    async fn children_ended(&self) {
-        for child in self.children() {
-            // Its end is all that counts here; who waits for it hears what went wrong.
-            drop(child.wait().await);
-        }
+        self.flock.fold.hold.emptied(|| false).await;
+        self.flock.children_ended().await;
     }
 
     /// Asks every process in it to end, waits, and escalates as `policy` says, until nobody is left. Gives the steps
@@ -302,48 +269,33 @@ impl Herd {
         policy: &Termination,
         hurry: &Notify,
     ) -> Result<Vec<Attempt>, SignalError> {
-        let (attempts, killed) = (Mutex::new(Vec::new()), AtomicBool::new(false));
-        let take = |step| match step {
-            Step::Signal(signal) => {
-                self.send(signal)?;
-                // Those that are stopped would not get to handle it. Of no effect on the others, and no failed step.
-                if signal != Signal::STOP {
-                    drop(self.send(Signal::CONT));
-                }
-                Ok(())
-            }
-            Step::Kill => {
-                killed.store(true, Ordering::Relaxed);
-                self.kill_once()
-            }
-            Step::CloseStdin => {
-                Err(io::Error::new(io::ErrorKind::Unsupported, "a herd has no standard input"))
-            }
-        };
-        let ended = async {
-            self.fold.hold.emptied(|| killed.load(Ordering::Relaxed)).await;
-            self.children_ended().await;
-        };
-        let note = |attempt| attempts.lock().unwrap_or_else(PoisonError::into_inner).push(attempt);
-        drive(policy, ended, hurry, take, note).await;
-        Ok(attempts.into_inner().unwrap_or_else(PoisonError::into_inner))
+        Ok(self.flock.terminate(policy, hurry).await)
     }
 }
 
 impl Drop for Herd {
     fn drop(&mut self) {
-        if self.fold.hold.scope().is_none() {
-            // Each group by itself; the handles' errors have nobody to hear them.
-            self.lock().iter().for_each(|child| drop(child.start_kill()));
+        let left = Left(Arc::clone(&self.flock));
+        match std::mem::take(&mut self.on_drop) {
+            OnDrop::Detach => left.let_go(),
+            OnDrop::Terminate(policy) if !left.0.is_over() => behind(async move {
+                // Its drop kills whoever is left, and there is nobody to tell the steps.
+                drop(left.0.terminate(&policy, &Notify::new()).await);
+                drop(left);
+            }),
+            OnDrop::Panic if !left.0.is_over() => {
+                drop(left);
+                blame("the herd", self.name());
+            }
+            _ => drop(left),
         }
-        self.fold.hold.end();
     }
 }
 
 impl fmt::Debug for Herd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Herd")
-            .field("name", &self.name)
+            .field("name", &self.name())
             .field("strength", &self.strength())
             .field("children", &self.children().len())
             .finish_non_exhaustive()

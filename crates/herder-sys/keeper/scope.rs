@@ -1,0 +1,206 @@
+//! The keeper of one scope: what is born here, and all that it starts, is below this process and stays there.
+//!
+//! Whoever loses his parent becomes our child (prctl(2), `PR_SET_CHILD_SUBREAPER`). So, as soon as there are no children
+//! (waitid(2) says `ECHILD`), nobody is left.
+
+use crate::lifeline::{self, Inbox};
+use crate::order::{CORD, Ended, FIRST, Order};
+use crate::plan::{self, Body};
+use crate::processes::{self, Dead};
+use crate::protocol::{BEAR, BORN, EMPTY, ENDED, HELLO, KILL, Message, RELEASE, UNBORN};
+use crate::sys;
+use crate::wards::Wards;
+use crate::{Heritage, LIMIT_MS};
+
+/// A child that was ordered, and the socket on which its owner is told of its end.
+#[repr(C)]
+struct Ordered {
+    /// 0 is nobody, as the memory comes from the kernel.
+    pid: i32,
+    cord: i32,
+}
+
+const MOST: usize = 1 << 16;
+
+struct Scope {
+    socket: i32,
+    /// The pidfd of the owner.
+    owner: i32,
+    heritage: Heritage,
+    wards: Wards,
+    ordered: &'static mut [Ordered],
+    /// No slot that is used is this high, nor higher.
+    end: usize,
+    /// Whether children live, as far as the owner was told.
+    populated: bool,
+    released: bool,
+}
+
+/// Never returns. `socket` is the owner's way to this scope.
+pub(crate) fn run(socket: i32, owner: i32, signals: i32, heritage: Heritage) -> ! {
+    processes::leave_session();
+    let pid = sys::getpid();
+    let ready = processes::become_subreaper().and_then(|()| Wards::new(signals));
+    let (wards, own) = match ready.and_then(|wards| Ok((wards, sys::pidfd_open(pid)?))) {
+        Ok(ready) => ready,
+        Err(errno) => {
+            lifeline::refuse(socket, errno);
+            sys::exit(0)
+        }
+    };
+    let mut hello = Message::new(HELLO);
+    hello.pid = pid;
+    let greeted = lifeline::send(socket, &hello, own);
+    sys::close(own);
+    let memory = sys::map(MOST * size_of::<Ordered>());
+    let ordered: &'static mut [Ordered] = match memory {
+        // SAFETY: as many bytes were mapped, aligned to a page, for us alone and for good; all zeroes is nobody.
+        Some(memory) => unsafe { core::slice::from_raw_parts_mut(memory.cast(), MOST) },
+        None => &mut [],
+    };
+    let mut scope =
+        Scope { socket, owner, heritage, wards, ordered, end: 0, populated: false, released: false };
+    if greeted.is_ok() {
+        scope.listen();
+    }
+    sys::exit(0)
+}
+
+impl Scope {
+    fn listen(&mut self) {
+        let mut inbox = Inbox::new();
+        loop {
+            let has_died = sys::wait_readable([self.socket, self.owner, self.wards.signals], None);
+            if has_died {
+                processes::quiet(self.wards.signals);
+            }
+            let empty = self.reap();
+            if sys::is_readable(self.owner) {
+                self.end(LIMIT_MS);
+                return;
+            }
+            // Released and closed: until the last has gone.
+            if self.socket < 0 {
+                if empty {
+                    return;
+                }
+                continue;
+            }
+            match inbox.receive(self.socket) {
+                Ok(Some(bytes)) => self.take(&mut inbox, bytes),
+                Ok(None) if self.released => {
+                    sys::close(core::mem::replace(&mut self.socket, -1));
+                    if empty {
+                        return;
+                    }
+                }
+                Ok(None) => {
+                    // However long it takes: the owner lives, and may be told that somebody can't be killed.
+                    while !self.end(LIMIT_MS) && !sys::is_readable(self.owner) {}
+                    return;
+                }
+                // Reset, as the owner has not read all that was said to it: what it has said itself is there still.
+                Err(sys::EAGAIN | sys::EINTR | sys::ECONNRESET) => {}
+                Err(_) => {
+                    self.end(LIMIT_MS);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, inbox: &mut Inbox, bytes: usize) {
+        match inbox.kind(bytes) {
+            KILL => _ = self.end(LIMIT_MS),
+            RELEASE => self.released = true,
+            BEAR => self.bear(inbox, bytes),
+            _ => {}
+        }
+        inbox.close_all();
+    }
+
+    /// Kills until nobody is left, or the time is over. Whether nobody is.
+    fn end(&mut self, limit_ms: u64) -> bool {
+        let wards = self.wards;
+        wards.kill_until(limit_ms, |_| true, || self.reap())
+    }
+
+    /// Reaps whoever is dead, and tells who waits for that. Whether nobody is left at all.
+    fn reap(&mut self) -> bool {
+        loop {
+            match processes::reap_any() {
+                Ok(Some(dead)) => self.tell(&dead),
+                Ok(None) => return false,
+                Err(sys::EINTR) => {}
+                Err(_) => break,
+            }
+        }
+        if core::mem::take(&mut self.populated) && self.socket >= 0 {
+            // With no room for it, the owner has such news to read already.
+            let _ = lifeline::send(self.socket, &Message::new(EMPTY), -1);
+        }
+        true
+    }
+
+    fn tell(&mut self, dead: &Dead) {
+        let used = self.ordered.iter_mut().take(self.end);
+        let Some(child) = used.into_iter().find(|child| child.pid == dead.pid) else { return };
+        let ended = Ended { kind: ENDED, code: dead.code, status: dead.status, unused: 0, usage: dead.usage };
+        // The owner may not care any more.
+        let _ = lifeline::send_plain(child.cord, &ended);
+        sys::close(child.cord);
+        *child = Ordered { pid: 0, cord: -1 };
+    }
+
+    fn bear(&mut self, inbox: &mut Inbox, bytes: usize) {
+        let order = inbox.order();
+        let Some(&cord) = inbox.fds().get(CORD) else { return };
+        if bytes < size_of::<Order>() {
+            return;
+        }
+        let born = match self.free_slot() {
+            Some(slot) => self.fork(&order, inbox, bytes).map(|born| (slot, born)),
+            None => Err(sys::EAGAIN),
+        };
+        match born {
+            Ok((slot, (pid, pidfd))) => {
+                self.populated = true;
+                let mut message = Message::new(BORN);
+                message.pid = pid;
+                if lifeline::send(cord, &message, pidfd).is_err() {
+                    // Nobody waits for it any more.
+                    sys::kill(pid, sys::SIGKILL);
+                }
+                sys::close(pidfd);
+                if let Some(ordered) = self.ordered.get_mut(slot) {
+                    *ordered = Ordered { pid, cord: inbox.take(CORD) };
+                    self.end = self.end.max(slot + 1);
+                }
+            }
+            Err(errno) => {
+                let mut message = Message::new(UNBORN);
+                message.pid = errno;
+                let _ = lifeline::send(cord, &message, -1);
+            }
+        }
+    }
+
+    fn free_slot(&self) -> Option<usize> {
+        self.ordered.iter().position(|ordered| ordered.pid == 0)
+    }
+
+    fn fork(&self, order: &Order, inbox: &Inbox, bytes: usize) -> Result<(i32, i32), sys::Errno> {
+        if inbox.fds().len() < FIRST {
+            return Err(sys::EINVAL);
+        }
+        let keeper = sys::getpid();
+        let mut pidfd = -1;
+        match processes::fork_with_pidfd(&mut pidfd)? {
+            0 => {
+                let body = Body { inline: inbox.body(bytes), fds: inbox.fds() };
+                plan::carry_out(order, &body, keeper, &self.heritage)
+            }
+            pid => Ok((pid, pidfd)),
+        }
+    }
+}

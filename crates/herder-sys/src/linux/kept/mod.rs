@@ -1,0 +1,239 @@
+//! Scopes whose children are born below a keeper of their own: for users without a cgroup that they may write to.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod` | one scope: kill, signal, freeze, empty? and the end |
+//! | `nursery` | the process that bears the keepers of scopes: that it is there, and has what we have to hand on |
+//! | `birth` | one child: the order to the scope's keeper, and its answer |
+//! | `order` | a plan as an order |
+//! | `cord` | what the scope's keeper tells of one child, later |
+//! | `tree` | who is below the scope's keeper |
+
+mod birth;
+mod cord;
+mod nursery;
+mod order;
+mod tree;
+
+pub(super) use cord::{Cord, News};
+pub(super) use nursery::refusal;
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use self::nursery::Nursery;
+use self::tree::Root;
+use super::keeper::lifeline;
+use super::keeper::protocol::{EMPTY, HELLO, KILL, Message, RELEASE, UNBORN};
+use super::{cvt, pidfd};
+use crate::{LaunchError, Limit, Member, Refusal, ScopeStats, Signal, SpawnStep};
+
+/// So often a signal looks for newcomers: somebody who forks for ever must not keep us for ever.
+const ROUNDS: usize = 32;
+
+/// A scope's keeper, as we know it. Dropped, it has all that is in the scope killed.
+#[derive(Debug)]
+pub(super) struct Kept {
+    owner: u32,
+    nursery: Arc<Nursery>,
+    socket: OwnedFd,
+    /// Taken while news is read, and what it says written down.
+    reading: Mutex<()>,
+    /// The process, once it has said who it is: before it bears anybody.
+    root: OnceLock<Root>,
+    /// Why there will be none.
+    refused: OnceLock<i32>,
+    /// Whether somebody was born.
+    used: AtomicBool,
+    /// Whether we stopped it. Held for reading while a child is born.
+    frozen: RwLock<bool>,
+    /// Whether the end of this value lets the members go on.
+    released: AtomicBool,
+}
+
+impl Kept {
+    pub(super) fn new() -> Result<Self, Refusal> {
+        let (nursery, socket) = nursery::scope()?;
+        Ok(Self {
+            owner: std::process::id(),
+            nursery,
+            socket,
+            reading: Mutex::default(),
+            root: OnceLock::new(),
+            refused: OnceLock::new(),
+            used: AtomicBool::new(false),
+            frozen: RwLock::new(false),
+            released: AtomicBool::new(false),
+        })
+    }
+
+    /// Reads what the keeper has said so far.
+    fn read_news(&self) {
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match lifeline::receive(&self.socket, Duration::ZERO) {
+                Ok((message, Some(pidfd))) if message.kind == HELLO => {
+                    // It says so once.
+                    let _ = self.root.set(Root { pid: message.pid, pidfd });
+                }
+                Ok((message, _)) if message.kind == UNBORN => {
+                    let _ = self.refused.set(message.pid);
+                }
+                // Who reads this looks for itself.
+                Ok((message, _)) => debug_assert_eq!(message.kind, EMPTY),
+                // It has not read all that it was told, and is gone. What it has said is there still.
+                Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => {}
+                // No more for now, or for ever.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// The keeper, if it has said who it is.
+    fn root(&self) -> Option<&Root> {
+        if self.root.get().is_none() {
+            self.read_news();
+        }
+        self.root.get()
+    }
+
+    /// The way in, for one birth: while it is held, the scope is not frozen.
+    fn enter(&self) -> Result<RwLockReadGuard<'_, bool>, LaunchError> {
+        let frozen = self.frozen.read().unwrap_or_else(PoisonError::into_inner);
+        if *frozen {
+            return Err(LaunchError { step: SpawnStep::Scope, errno: libc::EBUSY });
+        }
+        Ok(frozen)
+    }
+
+    /// Why it does not answer: the keeper could not be made, or was killed.
+    fn gone(&self) -> LaunchError {
+        self.read_news();
+        match self.refused.get() {
+            Some(errno @ (&libc::EAGAIN | &libc::ENOMEM | &libc::EMFILE | &libc::ENFILE)) => {
+                LaunchError { step: SpawnStep::Clone, errno: *errno }
+            }
+            errno => LaunchError { step: SpawnStep::Scope, errno: errno.copied().unwrap_or(libc::ENODEV) },
+        }
+    }
+
+    pub(super) fn kill(&self) -> io::Result<()> {
+        let told = lifeline::send(&self.socket, &Message::new(KILL), None, Duration::ZERO);
+        let Some(root) = self.root() else { return Ok(()) };
+        // Somebody may have stopped it.
+        forgive_gone(pidfd::send(&root.pidfd, libc::SIGCONT, 0))?;
+        match told {
+            // It does not read, or is gone, and then the nursery kills them.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.send(root, libc::SIGKILL),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+        if signal == Signal::KILL {
+            return self.kill();
+        }
+        self.root().map_or(Ok(()), |root| self.send(root, signal.as_raw()))
+    }
+
+    /// To all below the keeper, newcomers included.
+    fn send(&self, root: &Root, signal: i32) -> io::Result<()> {
+        let mut done = HashSet::new();
+        let mut result = Ok(());
+        for _ in 0..ROUNDS {
+            let new: Vec<i32> = root.pids()?.into_iter().filter(|pid| done.insert(*pid)).collect();
+            if new.is_empty() {
+                break;
+            }
+            for pid in new {
+                match forgive_gone(root.send(pid, signal)) {
+                    Ok(()) => {}
+                    error => result = error,
+                }
+            }
+        }
+        result
+    }
+
+    pub(super) fn set_frozen(&self, frozen: bool) -> io::Result<()> {
+        let mut state = self.frozen.write().unwrap_or_else(PoisonError::into_inner);
+        self.signal(if frozen { Signal::STOP } else { Signal::CONT })?;
+        *state = frozen;
+        Ok(())
+    }
+
+    pub(super) fn is_frozen(&self) -> bool {
+        *self.frozen.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        // It is news no more.
+        self.read_news();
+        match self.root() {
+            Some(root) => root.is_childless(),
+            // Nobody was born there yet, as that comes after the word of the keeper.
+            None => Ok(!self.used.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Readable when the keeper has said something, or is gone.
+    pub(super) fn changes(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    pub(super) fn members(&self) -> io::Result<Vec<Member>> {
+        self.root().map_or(Ok(Vec::new()), Root::members)
+    }
+
+    pub(super) fn stats(&self) -> io::Result<ScopeStats> {
+        self.root().map_or(Ok(ScopeStats::default()), Root::stats)
+    }
+
+    #[expect(clippy::unused_self, reason = "as the scopes that are cgroups")]
+    pub(super) fn limit(&self, _: Limit) -> Result<(), Refusal> {
+        let error = io::Error::from_raw_os_error(libc::EOPNOTSUPP);
+        Err(Refusal::of("a keeper can't limit what processes use together", &error, "it takes a cgroup"))
+    }
+
+    pub(super) fn release(&self) {
+        self.released.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // In a forked copy of the owner, the scope is not ours to end.
+        if self.owner != std::process::id() {
+            return;
+        }
+        if self.released.load(Ordering::Relaxed) {
+            let told = lifeline::send(&self.socket, &Message::new(RELEASE), None, Duration::ZERO);
+            if told.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+                && let Ok(kept) = self.socket.try_clone()
+            {
+                // It is not to take our end of it for the end of the scope: that is there until we are gone.
+                let _kept = std::mem::ManuallyDrop::new(kept);
+            }
+            return;
+        }
+        // Not only our end of it: a forked copy of us may have it, too. It may be shut already.
+        // SAFETY: numbers only.
+        let _ = cvt(unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_RDWR) });
+        if let Some(root) = self.root.get() {
+            // Somebody may have stopped it; if it is gone, the nursery does its work.
+            let _ = pidfd::send(&root.pidfd, libc::SIGCONT, 0);
+        }
+    }
+}
+
+/// A process that is gone needs no signal.
+fn forgive_gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+        result => result,
+    }
+}

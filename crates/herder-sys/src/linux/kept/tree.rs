@@ -1,0 +1,177 @@
+//! Who is below the keeper of a scope, as the kernel lists the children of each thread.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use super::super::{cvt, pidfd};
+use crate::{Member, ScopeStats};
+
+/// The keeper of a scope.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+}
+
+/// Fields of proc_pid_stat(5), counted from behind the name.
+const STATE: usize = 0;
+const PARENT: usize = 1;
+const USER: usize = 11;
+const SYSTEM: usize = 12;
+const CHILDREN_USER: usize = 13;
+const CHILDREN_SYSTEM: usize = 14;
+
+impl Root {
+    fn has_ended(&self) -> bool {
+        let mut poll = libc::pollfd { fd: self.pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one structure.
+        unsafe { libc::poll(&raw mut poll, 1, 0) > 0 }
+    }
+
+    /// Whether it was reaped: if it was killed, the nursery does that when all that it has left is gone.
+    fn is_reaped(&self) -> bool {
+        // If orphans come to us, and the nursery is gone, it is ours.
+        // SAFETY: no structure is given, so none is written.
+        let _ = unsafe {
+            let (kind, options) = (libc::P_PIDFD, libc::WEXITED | libc::WNOHANG | libc::__WALL);
+            libc::waitid(kind, self.pidfd.as_raw_fd() as libc::id_t, std::ptr::null_mut(), options)
+        };
+        pidfd::send(&self.pidfd, 0, 0).is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH))
+    }
+
+    /// Whether nobody is below it. A list is read from its beginning in one go, so an empty one is so.
+    pub(super) fn is_childless(&self) -> io::Result<bool> {
+        loop {
+            if self.has_ended() {
+                return Ok(self.is_reaped());
+            }
+            let list = fs::read(format!("/proc/{0}/task/{0}/children", self.pid));
+            // It was the keeper's, if that lives still.
+            if self.has_ended() {
+                continue;
+            }
+            return list.map(|list| list.is_empty());
+        }
+    }
+
+    /// All below it, from the top. Dead ones are among them.
+    pub(super) fn pids(&self) -> io::Result<Vec<i32>> {
+        let mut all = children(self.pid);
+        if self.has_ended() {
+            return Ok(Vec::new());
+        }
+        let mut next = 0;
+        while let Some(&pid) = all.get(next) {
+            next += 1;
+            // Who loses his parent meanwhile may be seen twice.
+            let new: Vec<i32> = children(pid).into_iter().filter(|pid| !all.contains(pid)).collect();
+            all.extend(new);
+        }
+        Ok(all)
+    }
+
+    /// Signals a process if it is below us still: between the list and now its number may have become another's.
+    ///
+    /// First the pidfd, then the look: whoever the number means then, either it is the process that we hold, or that
+    /// one is gone, and the signal with it.
+    pub(super) fn send(&self, pid: i32, signal: i32) -> io::Result<()> {
+        let held = pidfd::open(pid)?;
+        if !self.is_above(pid) {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        pidfd::send(&held, signal, 0)
+    }
+
+    /// Whether a chain of parents leads from the process to us.
+    ///
+    /// It is read upwards and then once more downwards. A process whose parent is the same in both looks has had that
+    /// parent all the time between, so the parent's number meant that one process; so all links were there at once, at
+    /// the moment when the last was read.
+    fn is_above(&self, pid: i32) -> bool {
+        let mut chain = vec![pid];
+        while let Some(parent) = chain.last().copied().and_then(parent) {
+            if parent <= 1 {
+                return false;
+            }
+            chain.push(parent);
+            if parent == self.pid {
+                let links = chain.iter().zip(chain.iter().skip(1)).rev();
+                return links.into_iter().all(|(child, above)| parent_is(*child, *above))
+                    && !self.has_ended();
+            }
+            // No such chain is longer, unless it was read while it changed.
+            if chain.len() > 1 << 16 {
+                return false;
+            }
+        }
+        false
+    }
+
+    pub(super) fn members(&self) -> io::Result<Vec<Member>> {
+        let member = |pid| {
+            let (command, fields) = stat(pid)?;
+            let is_dead = matches!(fields.get(STATE).map(String::as_str), Some("Z" | "X"));
+            (!is_dead).then_some(Member { pid, command })
+        };
+        Ok(self.pids()?.into_iter().filter_map(member).collect())
+    }
+
+    /// What the keeper has reaped, and what lives.
+    pub(super) fn stats(&self) -> io::Result<ScopeStats> {
+        let mut stats = ScopeStats::default();
+        let (mut user, mut system) = (0, 0);
+        let Some((_, own)) = stat(self.pid).filter(|_| !self.has_ended()) else {
+            return Err(io::Error::from_raw_os_error(libc::ENODEV));
+        };
+        let number =
+            |fields: &[String], at: usize| fields.get(at).and_then(|text| text.parse().ok()).unwrap_or(0);
+        user += number(&own, CHILDREN_USER);
+        system += number(&own, CHILDREN_SYSTEM);
+        for pid in self.pids()? {
+            let Some((_, fields)) = stat(pid) else { continue };
+            if matches!(fields.get(STATE).map(String::as_str), Some("Z" | "X")) {
+                continue;
+            }
+            stats.processes += 1;
+            user += number(&fields, USER) + number(&fields, CHILDREN_USER);
+            system += number(&fields, SYSTEM) + number(&fields, CHILDREN_SYSTEM);
+        }
+        (stats.user, stats.system) = (ticks(user), ticks(system));
+        Ok(stats)
+    }
+}
+
+fn ticks(count: u64) -> Duration {
+    // SAFETY: a question.
+    let a_second = cvt(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1) as u64;
+    Duration::from_millis(count.saturating_mul(1000) / a_second)
+}
+
+/// Who is gone has none.
+fn children(pid: i32) -> Vec<i32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    // 0 is somebody whom our PID namespace does not show.
+    let pids = |list: String| -> Vec<i32> {
+        list.split_whitespace().filter_map(|word| word.parse().ok()).filter(|pid| *pid > 1).collect()
+    };
+    lists.flat_map(pids).collect()
+}
+
+/// The name, and the fields behind it.
+fn stat(pid: i32) -> Option<(String, Vec<String>)> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let (name, fields) = text.split_once('(')?.1.rsplit_once(')')?;
+    Some((name.to_owned(), fields.split_whitespace().map(str::to_owned).collect()))
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    stat(pid)?.1.get(PARENT)?.parse().ok()
+}
+
+fn parent_is(pid: i32, expected: i32) -> bool {
+    parent(pid) == Some(expected)
+}

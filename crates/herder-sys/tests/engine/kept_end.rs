@@ -1,0 +1,160 @@
+//! However an owner ends, what its keepers have born ends with it, and so do they.
+
+use std::io::{BufRead, BufReader, Write};
+use std::time::{Duration, Instant};
+
+use herder_sys::{Group, Mechanism, mechanism};
+
+use crate::support::scopes::{actor, launched_in, pids, scope_by, until_members};
+use crate::support::{alone, os, sh, status, until};
+
+/// The promise.
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Owner {
+    pid: i32,
+    /// Members, then keepers, then the nursery.
+    pids: Vec<i32>,
+    _said: BufReader<std::fs::File>,
+}
+
+fn parent(pid: i32) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// A copy of us with two trees, which then does as `end` says.
+fn owner(chains: usize, end: impl FnOnce()) -> Owner {
+    let ends = herder_sys::pipe(false).unwrap();
+    herder_sys::set_nonblocking(&ends.ours, false).unwrap();
+    let mut tell = std::fs::File::from(ends.theirs);
+    let pid = os::fork();
+    if pid == 0 {
+        os::alarm(60);
+        // SAFETY: numbers only.
+        unsafe { libc::setpgid(0, 0) };
+        let mut all = Vec::new();
+        for session in [false, true] {
+            let scope = scope_by(Mechanism::Keeper).unwrap();
+            let mut request = sh("trap '' TERM HUP
+                setsid sh -c 'trap \"\" TERM HUP; setsid sleep 1000 & sleep 1000; sleep 1000' &
+                (setsid setsid sleep 1000 &)
+                sh -c 'kill -STOP $$' &
+                while :; do sleep 1000; done");
+            request.group = if session { Group::NewSession } else { Group::New };
+            let leader = launched_in(&scope, request);
+            until_members(&scope, 6);
+            let chain =
+                (chains > 0 && session).then(|| launched_in(&scope, actor(&format!("chain:{chains}"))));
+            let keeper = parent(leader.pid());
+            pids(&scope).into_iter().chain([keeper, parent(keeper)]).for_each(|pid| {
+                writeln!(tell, "{pid}").unwrap();
+            });
+            all.push((scope, leader, chain));
+        }
+        writeln!(tell, "ready").unwrap();
+        let _kept = std::mem::ManuallyDrop::new(all);
+        end();
+        loop {
+            std::thread::park();
+        }
+    }
+    drop(tell);
+    let mut said = BufReader::new(std::fs::File::from(ends.ours));
+    let mut found = Vec::new();
+    loop {
+        let mut line = String::new();
+        assert!(said.read_line(&mut line).unwrap() > 0, "it ended before it was ready");
+        match line.trim().parse() {
+            Ok(pid) => found.push(pid),
+            Err(_) => break,
+        }
+    }
+    Owner { pid, pids: found, _said: said }
+}
+
+impl Owner {
+    /// How long it takes from the owner's end until nobody is left.
+    fn aftermath(&self) -> Duration {
+        os::wait(self.pid);
+        let start = Instant::now();
+        until("all are gone", || !self.pids.iter().any(|pid| os::lives(*pid)));
+        start.elapsed()
+    }
+}
+
+fn ends(name: &str, chains: usize, end: impl FnOnce(), act: impl FnOnce(&Owner)) {
+    let owner = owner(chains, end);
+    act(&owner);
+    let took = owner.aftermath();
+    println!("{name}: {took:?}");
+    assert!(took < SECOND, "{name}: {took:?}");
+}
+
+#[test]
+fn an_owner_of_kept_scopes_may_end_as_it_likes() {
+    alone(|| {
+        if mechanism(Mechanism::Keeper).is_err() {
+            return;
+        }
+        let kill = |owner: &Owner| os::kill(owner.pid, libc::SIGKILL);
+        ends("exit", 0, || os::exit_now(3), |_| {});
+        ends("abort", 0, || std::process::abort(), |_| {});
+        ends("TERM", 0, || {}, |owner| os::kill(owner.pid, libc::SIGTERM));
+        ends("KILL group", 0, || {}, |owner| os::kill(-owner.pid, libc::SIGKILL));
+        for _ in 0..10 {
+            ends("KILL", 0, || {}, kill);
+        }
+        ends("chains", 2, || {}, kill);
+    });
+}
+
+#[test]
+fn keepers_that_can_not_act_are_helped() {
+    alone(|| {
+        if mechanism(Mechanism::Keeper).is_err() {
+            return;
+        }
+        ends(
+            "stopped keepers",
+            0,
+            || {},
+            |owner| {
+                let keepers = owner.pids.iter().filter(|pid| comm(**pid) == "herder-keeper");
+                keepers.for_each(|pid| os::kill(*pid, libc::SIGSTOP));
+                // The nursery stays awake: who stops that too has the better of it.
+                let nursery = owner.pids.last().unwrap();
+                os::kill(*nursery, libc::SIGCONT);
+                os::kill(owner.pid, libc::SIGKILL);
+            },
+        );
+        ends(
+            "no nursery",
+            0,
+            || {},
+            |owner| {
+                let nursery = *owner.pids.last().unwrap();
+                os::kill(nursery, libc::SIGKILL);
+                until("it is gone", || !os::lives(nursery));
+                os::kill(owner.pid, libc::SIGKILL);
+            },
+        );
+    });
+}
+
+fn comm(pid: i32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+}
+
+#[test]
+fn an_owner_that_drops_its_scopes_has_no_keepers_left() {
+    alone(|| {
+        let Some(scope) = scope_by(Mechanism::Keeper) else { return };
+        let child = launched_in(&scope, sh("exit 0"));
+        assert!(status(&child).success());
+        let idle = launched_in(&scope, crate::support::sleeper());
+        let keeper = parent(idle.pid());
+        drop((scope, idle));
+        until("its keeper is gone", || !os::exists(keeper));
+    });
+}
