@@ -342,12 +342,12 @@ mod tests {
             "--cpu 0 true",
             "--cpu NaN true",
             "--pids 0 true",
-            "--scope keeper true",
             "--rotate 10M,3 true",
             "--tee x --rotate 10M true",
             "--tee x --rotate 0,3 true",
             "--prefix --head 1K true",
             "--timestamps --tail 1K true",
+            "--scope job true",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

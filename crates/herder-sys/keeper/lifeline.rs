@@ -71,7 +71,7 @@ pub(crate) fn receive(socket: i32) -> Result<Option<(Message, i32)>, Errno> {
     Ok(Some((message, fd)))
 }
 
-/// Sends one message, with a descriptor if that is not -1.
+/// Sends one message, with a descriptor if that is not -1. Does not wait: nobody may have to read it.
 pub(crate) fn send(socket: i32, message: &Message, fd: i32) -> Result<(), Errno> {
     let bytes = message.bytes();
     let mut message = *message;
@@ -86,7 +86,7 @@ pub(crate) fn send(socket: i32, message: &Message, fd: i32) -> Result<(), Errno>
         control_bytes: if fd >= 0 { size_of::<Control>() } else { 0 },
         flags: 0,
     };
-    sys::sendmsg(socket, &header, MSG_NOSIGNAL)
+    sys::sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL)
 }
 
 /// Tells that there will be no scope, or no child, and why.
@@ -110,7 +110,7 @@ pub(crate) fn send_plain<T: Copy>(socket: i32, message: &T) -> Result<(), Errno>
         control_bytes: 0,
         flags: 0,
     };
-    sys::sendmsg(socket, &header, MSG_NOSIGNAL)
+    sys::sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL)
 }
 
 /// `struct cmsghdr` with as many descriptors as there can be.

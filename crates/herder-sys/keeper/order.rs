@@ -80,11 +80,3 @@ pub(crate) struct Ended {
     /// `struct rusage`
     pub(crate) usage: [i64; 18],
 }
-
-impl Order {
-    /// All of it: there is no padding.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        // SAFETY: it lives as long as the answer, has no padding, and any of its bytes may be looked at.
-        unsafe { core::slice::from_raw_parts(core::ptr::from_ref(self).cast(), size_of::<Self>()) }
-    }
-}

@@ -70,7 +70,7 @@ impl ProcessHandle {
     /// (pidfd_open(2)), or that on which the keeper of its scope tells its end.
     #[must_use]
     pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
-        self.0.cord.as_ref().map(AsFd::as_fd).or(self.own_pidfd())
+        self.0.cord.as_ref().map(AsFd::as_fd).or_else(|| self.own_pidfd())
     }
 
     /// The child itself.

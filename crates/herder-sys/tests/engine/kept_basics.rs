@@ -121,6 +121,10 @@ fn long_orders_and_many_children() {
         assert_eq!(status(child).code(), Some(number % 256));
     }
     until("it is empty", || scope.is_empty().unwrap());
+    // Each time it is empty, which is news that nobody reads.
+    for _ in 0..600 {
+        assert!(status(&launched_in(&scope, sh(""))).success());
+    }
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Kept {
         if fds.len() > sheet::MOST_FDS {
             return Err(LaunchError { step: SpawnStep::Fds, errno: libc::E2BIG });
         }
-        bytes.extend_from_slice(order.as_bytes());
+        bytes.extend_from_slice(as_bytes(&order));
         if !long {
             bytes.extend_from_slice(&letter.body);
         }
@@ -120,6 +120,12 @@ impl Kept {
         nursery::give_up(&self.nursery);
         LaunchError { step: SpawnStep::Stalled, errno: libc::ETIMEDOUT }
     }
+}
+
+/// All of it: there is no padding.
+fn as_bytes(order: &Order) -> &[u8] {
+    // SAFETY: it lives as long as the answer, has no padding, and any of its bytes may be looked at.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(order).cast(), size_of::<Order>()) }
 }
 
 fn prepare(error: io::Error) -> LaunchError {

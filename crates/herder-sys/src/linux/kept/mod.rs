@@ -186,11 +186,11 @@ impl Kept {
     }
 
     pub(super) fn members(&self) -> io::Result<Vec<Member>> {
-        self.root().map_or(Ok(Vec::new()), Root::members)
+        self.root().map_or_else(|| Ok(Vec::new()), Root::members)
     }
 
     pub(super) fn stats(&self) -> io::Result<ScopeStats> {
-        self.root().map_or(Ok(ScopeStats::default()), Root::stats)
+        self.root().map_or_else(|| Ok(ScopeStats::default()), Root::stats)
     }
 
     #[expect(clippy::unused_self, reason = "as the scopes that are cgroups")]
