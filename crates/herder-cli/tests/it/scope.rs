@@ -59,7 +59,7 @@ async fn family(options: &[&str]) -> (Running, Vec<u32>) {
 
 #[tokio::test]
 async fn nothing_survives_a_limit_or_a_signal() {
-    for scope in ["auto", "group"] {
+    for scope in ["auto", "keeper", "group"] {
         for event in [None, Some(Signal::INT), Some(Signal::TERM), Some(Signal::HUP)] {
             let limit = if event.is_some() { "1h" } else { "1s" };
             let (running, pids) = family(&["-q", "-t", limit, "--scope", scope]).await;
@@ -96,6 +96,23 @@ async fn nothing_survives_a_kill_of_herder() {
         within_a_second("no directory is left", || houses(herder).is_empty()).await;
         assert_eq!(running.end().await.code, None);
     }
+}
+
+#[tokio::test]
+async fn nothing_that_a_keeper_holds_survives_a_kill_of_herder() {
+    let report = output(&script(&["--scope", "keeper"], &["exit:3"])).await;
+    if report.status.code() != Some(3) {
+        return eprintln!("SKIPPED: no keeper can be had: {}", stderr(&report));
+    }
+    for _ in 0..5 {
+        let (mut running, pids) = family(&["--scope", "keeper", "--require-scope", "keeper"]).await;
+        running.child.start_kill().unwrap();
+        within_a_second("nobody is left", || !pids.iter().any(|pid| runs(*pid))).await;
+        assert_eq!(running.end().await.code, None);
+    }
+    let report = output(&script(&["--scope", "keeper", "--leak", "report"], &["exit:3"])).await;
+    assert_eq!(report.status.code(), Some(125));
+    assert!(stderr(&report).contains("--leak"), "{}", stderr(&report));
 }
 
 #[tokio::test]

@@ -145,15 +145,19 @@ impl Kept {
         let mut done = HashSet::new();
         let mut result = Ok(());
         for _ in 0..ROUNDS {
-            let new: Vec<i32> = root.pids()?.into_iter().filter(|pid| done.insert(*pid)).collect();
+            let new: Vec<i32> = root.pids()?.into_iter().filter(|pid| !done.contains(pid)).collect();
             if new.is_empty() {
                 break;
             }
             for pid in new {
-                match forgive_gone(root.send(pid, signal)) {
-                    Ok(()) => {}
-                    error => result = error,
+                match root.send(pid, signal) {
+                    // Its place in the tree changed while it was looked at, as somebody above it ended.
+                    Ok(false) => continue,
+                    Ok(true) => {}
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                    Err(error) => result = Err(error),
                 }
+                done.insert(pid);
             }
         }
         result

@@ -75,13 +75,13 @@ impl Root {
     /// Signals a process if it is below us still: between the list and now its number may have become another's.
     ///
     /// First the pidfd, then the look: whoever the number means then, either it is the process that we hold, or that
-    /// one is gone, and the signal with it.
-    pub(super) fn send(&self, pid: i32, signal: i32) -> io::Result<()> {
+    /// one is gone, and the signal with it. `false`: it is not, or that could not be seen.
+    pub(super) fn send(&self, pid: i32, signal: i32) -> io::Result<bool> {
         let held = pidfd::open(pid)?;
         if !self.is_above(pid) {
-            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+            return Ok(false);
         }
-        pidfd::send(&held, signal, 0)
+        pidfd::send(&held, signal, 0).map(|()| true)
     }
 
     /// Whether a chain of parents leads from the process to us.
