@@ -34,8 +34,8 @@ compile_error!("herder-sys has a backend for Linux only, so far");
 pub use signal::{ParseSignalError, Signal};
 pub use sys::{
     Launch, Limit, Mechanism, Member, PreExec, Process, ProcessHandle, Refusal, Scope, ScopeStats,
-    environment, facts, foreground_terminal, is_permanent_thread, is_shortage, keeper, mechanism, pipe,
-    set_nonblocking, spawn, spawn_on_thread, stack_limit, tidy_scopes,
+    data_limit, environment, facts, foreground_terminal, is_permanent_thread, is_shortage, keeper, mechanism,
+    pipe, set_nonblocking, spawn, spawn_on_thread, stack_limit, tidy_scopes,
 };
 pub use types::{
     Exit, Facts, FdSource, Group, LaunchError, Pipe, Resource, SpawnRequest, SpawnStep, Spawned, Strings,

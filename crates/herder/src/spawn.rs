@@ -163,8 +163,9 @@ fn prepare(command: &Command, defaults: Defaults) -> Result<(Prepared, SpawnRequ
     }
     wire.fds.append(&mut request.fds);
     request.fds = wire.fds;
-    let (scope, reach) = scope(command, choice, &name)?;
+    let (scope, mut reach) = scope(command, choice, &name)?;
     request.scope = scope;
+    request.rlimits.extend(contain::stand_ins(&mut reach.limits, &command.unix.rlimits));
     Ok((Prepared { name, ends, started, reach }, request))
 }
 
@@ -197,10 +198,10 @@ fn scope(command: &Command, choice: Choice, name: &str) -> Result<(Option<Scope>
     Ok((scope.clone(), Reach { hold: Hold::new(scope), strength, refusals, limits }))
 }
 
-/// Refuses the start if a limit is not in force that has to be.
+/// Refuses the start if a limit is not in force for all together, and has to be.
 fn check(command: &Command, limits: &[LimitResult], name: &str) -> Result<(), SpawnError> {
     let missing = limits.iter().filter(|_| command.require_limits);
-    let missing = missing.filter_map(|(limit, set)| Some(format!("{limit}: {}", set.as_ref().err()?)));
+    let missing = missing.filter_map(|(limit, force)| Some(format!("{limit}: {}", force.reason()?)));
     let missing: Vec<_> = missing.collect();
     if missing.is_empty() {
         return Ok(());

@@ -53,6 +53,14 @@ enum Life {
     Lost,
 }
 
+impl Exit {
+    /// Whether SIGKILL ended it, whoever sent that.
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        self.status.signal() == Some(libc::SIGKILL)
+    }
+}
+
 impl Process {
     pub(super) fn new(pid: i32, pidfd: Option<OwnedFd>, leads_group: bool) -> Self {
         let inner = Inner {
