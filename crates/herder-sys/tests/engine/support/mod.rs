@@ -18,6 +18,11 @@ use herder_sys::{
 /// For what takes milliseconds.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
+/// How many times slower than a usual one this machine is: for an emulated one.
+pub(crate) fn slower() -> u32 {
+    std::env::var("HERDER_TEST_SLOWER").map_or(1, |times| times.parse().expect("a number"))
+}
+
 pub(crate) fn strings(words: &[&str]) -> Strings {
     let mut strings = Strings::new();
     for word in words {
