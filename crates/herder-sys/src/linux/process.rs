@@ -57,7 +57,7 @@ impl Exit {
     /// Whether SIGKILL ended it, whoever sent that.
     #[must_use]
     pub fn is_killed(&self) -> bool {
-        self.status.signal() == Some(libc::SIGKILL)
+        std::os::unix::process::ExitStatusExt::signal(&self.status) == Some(libc::SIGKILL)
     }
 }
 
