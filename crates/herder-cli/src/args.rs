@@ -179,7 +179,8 @@ pub(crate) struct ShareArgs {
     /// Let the program and all that it starts have so much memory together
     ///
     /// Beyond it the kernel takes back what it can, and then kills. Like the others below, it takes a cgroup and a
-    /// controller of the kernel; a limit that can't be had is said, and the program is run without it.
+    /// controller of the kernel; a limit that can't be had is said, and the program is run without it. Memory is
+    /// limited for each process by itself then (RLIMIT_DATA), which fails requests and kills nobody.
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) memory: Option<usize>,
 
@@ -191,7 +192,7 @@ pub(crate) struct ShareArgs {
     #[arg(long, value_name = "N", value_parser = processors)]
     pub(crate) cpu: Option<u32>,
 
-    /// Run nothing, and exit with 125, if one of these limits can't be had
+    /// Run nothing, and exit with 125, if one of these limits can't be had for all together
     #[arg(long)]
     pub(crate) require_limits: bool,
 }

@@ -7,6 +7,7 @@ use herder::contain::{self, Facts, Limit, LimitResult, Refusal, Strength};
 use serde::Serialize;
 
 use crate::cgroup;
+use crate::report;
 use crate::scope::word;
 
 /// What was found.
@@ -35,7 +36,11 @@ struct Scope {
 #[derive(Debug, Serialize)]
 struct Share {
     limit: &'static str,
+    /// For all that a program starts, together.
     can: bool,
+    /// As in the report of a run: `tree`, `each_process` or null.
+    reach: Option<&'static str>,
+    /// Why it is not for all together; null if it is.
     reason: Option<String>,
 }
 
@@ -83,15 +88,15 @@ fn scope((strength, can): (Strength, Result<(), Refusal>)) -> Scope {
     Scope { strength: word(strength), can: reason.is_none(), reason, meaning }
 }
 
-fn share((limit, can): LimitResult) -> Share {
+fn share((limit, force): LimitResult) -> Share {
     let limit = match limit {
         Limit::Memory(_) => "memory",
         Limit::Processes(_) => "pids",
         Limit::Cpu(_) => "cpu",
         _ => "other",
     };
-    let reason = can.err();
-    Share { limit, can: reason.is_none(), reason }
+    let reason = force.reason().map(str::to_owned);
+    Share { limit, can: force.is_whole(), reach: report::reach(&force), reason }
 }
 
 fn primitives(facts: &Facts) -> Primitives {
@@ -116,11 +121,16 @@ impl Findings {
             }
         }
         text.push_str("\nLimits for all in a scope:\n");
-        for Share { limit, reason, .. } in &self.limits {
+        for Share { limit, can, reach, reason } in &self.limits {
+            let reason = reason.as_deref().unwrap_or_default();
             row(
                 &mut text,
                 limit,
-                &reason.as_ref().map_or_else(|| "yes".into(), |reason| format!("no: {reason}")),
+                &match (can, reach) {
+                    (true, _) => "yes".to_owned(),
+                    (false, Some(_)) => format!("only for each process by itself: {reason}"),
+                    (false, None) => format!("no: {reason}"),
+                },
             );
         }
         text.push_str("\nControl groups (v2):\n");

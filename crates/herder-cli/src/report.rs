@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, SystemTime};
 
-use herder::contain::{Limit, LimitResult, Refusal, Strength};
+use herder::contain::{Force, Limit, LimitResult, Refusal, Strength};
 use herder::error::{SpawnError, SpawnErrorKind};
 use herder::output::{FileReport, OutputEnd, StreamReport};
 use herder::report::Usage;
@@ -45,6 +45,7 @@ pub(crate) struct Json {
     survivors: Vec<Survivor>,
     scope_empty: Option<bool>,
     limits: Vec<Share>,
+    oom_kills: Option<u64>,
     error: Option<Failure>,
 }
 
@@ -68,6 +69,9 @@ struct Share {
     /// Bytes, processes, or processors.
     value: f64,
     applied: bool,
+    /// For whom it is in force: all together (`tree`) or `each_process`; null: not at all.
+    reach: Option<&'static str>,
+    /// Why it is not for all together.
     reason: Option<String>,
 }
 
@@ -165,7 +169,16 @@ impl Scope {
     }
 }
 
-fn share((limit, set): &LimitResult) -> Share {
+/// How far a limit is in force, as a word.
+pub(crate) fn reach(force: &Force) -> Option<&'static str> {
+    match force {
+        Force::Tree => Some("tree"),
+        Force::EachProcess(_) => Some("each_process"),
+        _ => None,
+    }
+}
+
+fn share((limit, force): &LimitResult) -> Share {
     #[expect(clippy::cast_precision_loss, reason = "JSON has no other numbers")]
     let (limit, value) = match *limit {
         Limit::Memory(bytes) => ("memory", bytes as f64),
@@ -173,8 +186,8 @@ fn share((limit, set): &LimitResult) -> Share {
         Limit::Cpu(thousandths) => ("cpu", f64::from(thousandths) / 1000.0),
         _ => ("other", 0.0),
     };
-    let reason = set.as_ref().err().cloned();
-    Share { limit, value, applied: reason.is_none(), reason }
+    let reach = reach(force);
+    Share { limit, value, applied: reach.is_some(), reach, reason: force.reason().map(str::to_owned) }
 }
 
 fn survivor(left: Left) -> Survivor {
@@ -207,6 +220,7 @@ impl Json {
             survivors: Vec::new(),
             scope_empty: None,
             limits: Vec::new(),
+            oom_kills: None,
             error: None,
         }
     }
@@ -233,6 +247,7 @@ impl Json {
             survivors: held.left.into_iter().map(survivor).collect(),
             scope_empty: report.scope_empty(),
             limits: report.limits().iter().map(share).collect(),
+            oom_kills: report.oom_kills(),
             ..Self::new(subject, cause(report.cause()), exit)
         }
     }
@@ -324,6 +339,7 @@ fn cause(cause: Cause) -> &'static str {
         Cause::Idle => "idle",
         Cause::Terminated => "terminated",
         Cause::Killed => "killed",
+        Cause::OutOfMemory => "out_of_memory",
         _ => "other",
     }
 }

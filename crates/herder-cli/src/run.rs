@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use herder::contain::Force;
 use herder::error::SpawnError;
 use herder::output::{OutputEnd, StreamReport};
 use herder::{Cause, Child, Report, RunError};
@@ -68,9 +69,13 @@ async fn see_through(mut plan: Plan) -> Exit {
     };
     plan.scope.found(child.strength());
     let refusals = child.refusals().to_vec();
-    for (limit, set) in child.limits() {
-        if let Err(reason) = set {
-            say(&format!("no limit of {limit}: {reason}"));
+    for (limit, force) in child.limits() {
+        match force {
+            Force::Tree => {}
+            Force::EachProcess(why) => {
+                say(&format!("the limit of {limit} is for each process by itself: {why}"));
+            }
+            other => say(&format!("no limit of {limit}: {}", other.reason().unwrap_or_default())),
         }
     }
     let handle = child.handle();
@@ -271,6 +276,13 @@ fn tell(plan: &Plan, run: &Run) {
     }
     let limit = match report.cause() {
         Cause::TimedOut => plan.timeout.map(|limit| format!("did not end within {}", duration::show(limit))),
+        Cause::OutOfMemory => {
+            // Nobody else would tell, and a shell says "Killed".
+            say(&format!(
+                "{name} was killed by the kernel: its limit of memory, or of a cgroup above, was reached"
+            ));
+            None
+        }
         Cause::Idle => plan.idle.map(|limit| format!("wrote nothing for {}", duration::show(limit))),
         _ => None,
     };

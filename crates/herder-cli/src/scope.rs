@@ -186,7 +186,7 @@ impl Left {
 /// When the program has ended: ends what it has left, or lets it go, as was asked for. Gives who was left.
 pub(crate) async fn settle(plan: &Plan, report: &Report, signals: &mut Signals) -> Vec<Left> {
     let name = &plan.subject.name;
-    let ended = !matches!(report.cause(), Cause::Exited | Cause::Signaled);
+    let ended = !matches!(report.cause(), Cause::Exited | Cause::Signaled | Cause::OutOfMemory);
     let (left, gone) = if plan.scope.counts_orphans() {
         settle_orphans(plan, report.cause(), ended, signals).await
     } else {

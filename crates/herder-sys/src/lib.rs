@@ -36,7 +36,7 @@ pub use signal::{ParseSignalError, Signal};
 pub use step::{Group, SpawnStep};
 pub use sys::{
     Launch, Limit, Mechanism, Member, PreExec, Process, ProcessHandle, Refusal, Scope, ScopeStats,
-    environment, facts, foreground_terminal, is_permanent_thread, is_shortage, keeper, mechanism, pipe,
-    set_nonblocking, spawn, spawn_later, spawn_on_thread, stack_limit, tidy_scopes,
+    data_limit, environment, facts, foreground_terminal, is_permanent_thread, is_shortage, keeper, mechanism,
+    pipe, set_nonblocking, spawn, spawn_later, spawn_on_thread, stack_limit, tidy_scopes,
 };
 pub use types::{Exit, Facts, FdSource, LaunchError, Pipe, Resource, SpawnRequest, Spawned, Strings, Usage};

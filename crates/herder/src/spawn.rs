@@ -184,8 +184,9 @@ fn prepare(command: &Command, defaults: Defaults) -> Result<(Prepared, SpawnRequ
     request.fds = wire.fds;
     let loose_herd = command.fold.as_ref().is_some_and(|fold| fold.is_loose()) && command.die_with_owner;
     let watched = choice.watched || loose_herd;
-    let (scope, reach) = scope(command, choice, &name)?;
+    let (scope, mut reach) = scope(command, choice, &name)?;
     request.scope = scope;
+    request.rlimits.extend(contain::stand_ins(&mut reach.limits, &command.unix.rlimits));
     Ok((Prepared { name, ends, started, reach, watched }, request))
 }
 
@@ -218,10 +219,10 @@ fn scope(command: &Command, choice: Choice, name: &str) -> Result<(Option<Scope>
     Ok((scope.clone(), Reach { hold: Hold::new(scope), strength, refusals, limits }))
 }
 
-/// Refuses the start if a limit is not in force that has to be.
+/// Refuses the start if a limit is not in force for all together, and has to be.
 fn check(command: &Command, limits: &[LimitResult], name: &str) -> Result<(), SpawnError> {
     let missing = limits.iter().filter(|_| command.require_limits);
-    let missing = missing.filter_map(|(limit, set)| Some(format!("{limit}: {}", set.as_ref().err()?)));
+    let missing = missing.filter_map(|(limit, force)| Some(format!("{limit}: {}", force.reason()?)));
     let missing: Vec<_> = missing.collect();
     if missing.is_empty() {
         return Ok(());

@@ -265,13 +265,16 @@ async fn a_limit_is_in_force_or_it_is_said_why_not() {
             assert_eq!((&limit["limit"], limit["value"].as_f64()), (&name.into(), Some(value)), "{json}");
             let mut command = script(&[&options[..], &["--require-limits"]].concat(), &["mark:ran"]);
             let required = output(command.env("HERDER_DISABLE", disabled)).await;
-            if limit["applied"] == true {
-                assert_eq!((&limit["reason"], stderr(&report).as_str()), (&Value::Null, ""));
+            if limit["reach"] == "tree" {
+                assert_eq!((&limit["reason"], &limit["applied"]), (&Value::Null, &true.into()));
+                assert_eq!(stderr(&report), "");
                 assert!(required.success());
                 continue;
             }
             let reason = limit["reason"].as_str().unwrap();
             eprintln!("NOT SHOWN: {name}: {reason}");
+            let by_process = if name == "memory" { "each_process".into() } else { Value::Null };
+            assert_eq!((&limit["reach"], &limit["applied"]), (&by_process, &(name == "memory").into()));
             assert!(report.success() && stderr(&report).contains(reason), "{}", stderr(&report));
             assert_eq!((required.status.code(), stdout(&required).as_str()), (Some(125), ""));
             assert!(stderr(&required).contains(reason), "{}", stderr(&required));
@@ -290,6 +293,20 @@ async fn a_limit_of_processes_refuses_one_more() {
         return;
     }
     assert!(!report.success() && !stdout(&report).contains("started"), "{}", stderr(&report));
+}
+
+#[tokio::test]
+async fn a_program_that_takes_too_much_memory_is_said_to() {
+    let options = ["--memory", "32M", "--require-limits", "--json", "-"];
+    let report = output(&script(&options, &["memory:256M", "exit:0"])).await;
+    if report.status.code() == Some(125) {
+        eprintln!("SKIPPED: no limit of memory can be had: {}", stderr(&report));
+        return;
+    }
+    let json: Value = serde_json::from_str(&stdout(&report)).unwrap();
+    assert_eq!((&json["cause"], &json["exit_code"]), (&"out_of_memory".into(), &137.into()), "{json}");
+    assert!(json["oom_kills"].as_u64() >= Some(1), "{json}");
+    assert!(stderr(&report).contains("limit of memory"), "{}", stderr(&report));
 }
 
 #[tokio::test]

@@ -86,8 +86,25 @@ pub fn foreground_terminal(fd: BorrowedFd<'_>) -> bool {
 /// unlimited.
 #[must_use]
 pub fn stack_limit() -> Option<u64> {
-    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: one structure is written to a live local.
-    let result = unsafe { libc::getrlimit64(libc::RLIMIT_STACK, &raw mut limit) };
-    (result == 0 && limit.rlim_cur != libc::RLIM64_INFINITY).then_some(limit.rlim_cur)
+    let limit = read_limit(|limit| unsafe { libc::getrlimit64(libc::RLIMIT_STACK, limit) });
+    limit.and_then(|limit| finite(limit.rlim_cur))
+}
+
+/// The hard limit of data (`RLIMIT_DATA`) in bytes, beyond which only root can give a child more (setrlimit(2)); `None`
+/// is unlimited.
+#[must_use]
+pub fn data_limit() -> Option<u64> {
+    // SAFETY: one structure is written to a live local.
+    let limit = read_limit(|limit| unsafe { libc::getrlimit64(libc::RLIMIT_DATA, limit) });
+    limit.and_then(|limit| finite(limit.rlim_max))
+}
+
+fn read_limit(ask: impl FnOnce(*mut libc::rlimit64) -> i32) -> Option<libc::rlimit64> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    (ask(&raw mut limit) == 0).then_some(limit)
+}
+
+fn finite(limit: u64) -> Option<u64> {
+    (limit != libc::RLIM64_INFINITY).then_some(limit)
 }

@@ -53,7 +53,7 @@ mod waitid;
 
 pub use environ::environment;
 pub use facts::facts;
-pub use fd::{foreground_terminal, pipe, set_nonblocking, stack_limit};
+pub use fd::{data_limit, foreground_terminal, pipe, set_nonblocking, stack_limit};
 pub use launch::Launch;
 pub use owner::Process;
 pub use pre_exec::PreExec;

@@ -38,6 +38,14 @@ enum Life {
     Lost,
 }
 
+impl Exit {
+    /// Whether SIGKILL ended it, whoever sent that.
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        std::os::unix::process::ExitStatusExt::signal(&self.status) == Some(libc::SIGKILL)
+    }
+}
+
 impl ProcessHandle {
     pub(super) fn new(pid: i32, pidfd: Option<OwnedFd>, leads_group: bool) -> Self {
         Self::make(pid, pidfd, None, leads_group)

@@ -266,6 +266,13 @@ impl Scope {
         }
     }
 
+    /// How many of its members the kernel has killed for want of memory, those in cgroups below it included; `None`
+    /// where the memory controller is not on, which [`limit`](Self::limit) of memory sees to.
+    #[must_use]
+    pub fn oom_kills(&self) -> Option<u64> {
+        self.cgroup().oom_kills()
+    }
+
     /// Moves a child of ours into it, with what it starts from now on; what it has started before stays where it is.
     ///
     /// # Errors
@@ -349,6 +356,8 @@ pub struct ScopeStats {
     pub memory: Option<u64>,
     /// The most bytes that were in use at once, where the memory controller is on (Linux 5.19).
     pub memory_peak: Option<u64>,
+    /// How many of its members the kernel has killed for want of memory, where the memory controller is on.
+    pub oom_kills: Option<u64>,
 }
 
 /// A limit for all members of a scope together.

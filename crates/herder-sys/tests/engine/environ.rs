@@ -41,7 +41,7 @@ fn text_that_changes_in_place_reaches_the_next_child() {
         // SAFETY: within the text.
         let last = unsafe { text.add(last) };
         // SAFETY: one byte of the text, and nobody else looks at it.
-        unsafe { last.write(b'b' as libc::c_char) };
+        unsafe { last.write(libc::c_char::from_ne_bytes(*b"b")) };
         assert_eq!(seen("HERDER_TEST_PLACE").as_deref(), Some("b"));
     });
 }

@@ -23,6 +23,7 @@ mod rungs;
 mod sandbox;
 mod scope_basics;
 mod scope_escapes;
+mod scope_limits;
 mod scope_users;
 mod shortage;
 mod stalled;

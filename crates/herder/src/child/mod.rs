@@ -217,7 +217,8 @@ impl Child {
         &self.shared.reach.refusals
     }
 
-    /// The limits that were asked for, and whether each is in force, or why not.
+    /// The limits that were asked for, and how far each is in force, or why not.
+    #[must_use]
     pub fn limits(&self) -> &[LimitResult] {
         &self.shared.reach.limits
     }

@@ -212,6 +212,9 @@ pub(crate) fn setup_error(command: &Command, failure: LaunchError) -> SpawnError
             };
             (kind, format!("no process could be made: {source}"))
         }
+        SpawnStep::Scope if failure.errno == EAGAIN => {
+            (SpawnErrorKind::Containment, "the limit of processes of its scope is reached".to_owned())
+        }
         SpawnStep::Scope => (SpawnErrorKind::Containment, format!("its scope does not take it: {source}")),
         SpawnStep::Stalled => {
             let detail = format!("it was stopped or frozen before it could begin, for {STALL_LIMIT:?}");
@@ -225,6 +228,8 @@ pub(crate) fn setup_error(command: &Command, failure: LaunchError) -> SpawnError
     }
     SpawnError::new(&name, kind, detail, source).at(failure.step)
 }
+
+const EAGAIN: i32 = 11;
 
 const EINVAL: i32 = 22;
 

@@ -248,13 +248,15 @@ impl Command {
     ///
     /// It takes a cgroup of the child's own, and a controller of the kernel that was handed down to it. A limit that
     /// can't be had is no error: [`Child::limits`](crate::Child::limits) and
-    /// [`Report::limits`](crate::Report::limits) tell which is in force, and why another is not.
+    /// [`Report::limits`](crate::Report::limits) tell which is in force, and why another is not. Memory is limited for
+    /// [each process](crate::contain::Force::EachProcess) then.
     pub fn limit(&mut self, limit: Limit) -> &mut Self {
         self.limits.push(limit);
         self
     }
 
-    /// Whether a limit that can't be had is an error, and nothing is started: no by default.
+    /// Whether a limit that can't be had for all together is an error, and nothing is started: no by default. One for
+    /// each process is not enough.
     pub fn require_limits(&mut self, require: bool) -> &mut Self {
         self.require_limits = require;
         self

@@ -1,12 +1,46 @@
 //! What a child and all that it starts may use together.
 
 pub use herder_sys::Limit;
-use herder_sys::{Mechanism, Scope};
+use herder_sys::{Mechanism, Resource, Scope, data_limit};
 
 use super::Refusal;
 
-/// A limit, and whether it is in force, or why not.
-pub type LimitResult = (Limit, Result<(), String>);
+/// A limit, and how far it is in force.
+pub type LimitResult = (Limit, Force);
+
+/// How far a limit is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Force {
+    /// For the child and all that it starts, together.
+    Tree,
+    /// For the child and each process that it starts by itself: ten of them may use ten times as much. And why it is
+    /// not for all together.
+    ///
+    /// So it is for memory where no cgroup is to be had: `RLIMIT_DATA` counts a process's data segment and its private
+    /// writable mappings, touched or not (threads' stacks, too), but not what it shares. A request for more fails with
+    /// `ENOMEM`; nothing is killed. (Linux 4.7; before it counted the data segment only.)
+    EachProcess(String),
+    /// Not at all, and why.
+    No(String),
+}
+
+impl Force {
+    /// Whether it is in force for all together, as was asked for.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Tree)
+    }
+
+    /// Why it is not in force for all together.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Tree => None,
+            Self::EachProcess(why) | Self::No(why) => Some(why),
+        }
+    }
+}
 
 /// Which limits this host can do, one of each kind, or why not.
 ///
@@ -17,14 +51,20 @@ pub fn host_limits() -> Vec<LimitResult> {
     let limits = [Limit::Memory(1 << 50), Limit::Processes(1_000_000), Limit::Cpu(1_000_000)];
     match Scope::without_stats(Mechanism::Cgroup) {
         Ok(scope) => apply(&limits, &scope),
-        Err(error) => limits.map(|limit| (limit, Err(format!("it takes a cgroup: {error}")))).into(),
+        Err(error) => limits.map(|limit| instead(limit, format!("it takes a cgroup: {error}"))).into(),
     }
 }
 
 /// Sets each, in a scope that nobody was born into yet.
 pub(crate) fn apply(limits: &[Limit], scope: &Scope) -> Vec<LimitResult> {
-    let set = |limit: &Limit| (*limit, scope.limit(*limit).map_err(|refusal| refusal.to_string()));
-    limits.iter().map(set).collect()
+    limits.iter().map(|limit| apply_one(*limit, scope)).collect()
+}
+
+pub(crate) fn apply_one(limit: Limit, scope: &Scope) -> LimitResult {
+    match scope.limit(limit) {
+        Ok(()) => (limit, Force::Tree),
+        Err(refusal) => instead(limit, refusal.to_string()),
+    }
 }
 
 /// Where there is no scope of its own to set them in.
@@ -34,7 +74,41 @@ pub(crate) fn refuse(limits: &[Limit], in_herd: bool, refusals: &[Refusal]) -> V
         Some(refusal) => format!("it takes a cgroup: {}", refusal.reason),
         None => "it takes a cgroup, and none was asked for".to_owned(),
     };
-    limits.iter().map(|limit| (*limit, Err(why.clone()))).collect()
+    limits.iter().map(|limit| instead(*limit, why.clone())).collect()
+}
+
+/// What else there is for a limit that no cgroup has. setrlimit(2)
+fn instead(limit: Limit, why: String) -> LimitResult {
+    let force = match limit {
+        Limit::Memory(_) => Force::EachProcess(why),
+        Limit::Processes(_) => Force::No(format!(
+            "{why}; RLIMIT_NPROC is no substitute: it counts all processes of a user, and none of root's"
+        )),
+        Limit::Cpu(_) => Force::No(format!("{why}; there is no resource limit of that kind")),
+        _ => Force::No(why),
+    };
+    (limit, force)
+}
+
+/// The resource limits that stand in, to be set in the child. What the command says itself about one goes before.
+pub(crate) fn stand_ins(
+    limits: &mut [LimitResult],
+    own: &[(Resource, u64, u64)],
+) -> Vec<(Resource, u64, u64)> {
+    let is_taken = own.iter().any(|(resource, ..)| *resource == Resource::Data);
+    let mut least: Option<u64> = None;
+    for (limit, force) in limits {
+        if let (Limit::Memory(bytes), Force::EachProcess(why)) = (*limit, &*force) {
+            if is_taken {
+                *force = Force::No(format!("{why}; and the command sets RLIMIT_DATA itself"));
+            } else {
+                least = Some(least.map_or(bytes, |least| least.min(bytes)));
+            }
+        }
+    }
+    // To raise a hard limit takes privileges; one that is lower than what is asked for does what is asked for.
+    let bytes = least.map(|bytes| data_limit().map_or(bytes, |most| most.min(bytes)));
+    bytes.map(|bytes| (Resource::Data, bytes, bytes)).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -44,13 +118,27 @@ mod tests {
 
     #[test]
     fn each_limit_is_told_why_it_is_not_there() {
-        let limits = [Limit::Memory(5), Limit::Cpu(1500)];
-        let why =
-            |in_herd, refusals: &[Refusal]| refuse(&limits, in_herd, refusals)[1].1.clone().unwrap_err();
+        let limits = [Limit::Memory(5), Limit::Cpu(1500), Limit::Processes(7)];
+        let told = |in_herd, refusals: &[Refusal]| refuse(&limits, in_herd, refusals);
         let refusal = Refusal { strength: Strength::Cgroup, reason: "no".into() };
-        assert_eq!(why(false, &[refusal]), "it takes a cgroup: no");
-        assert!(why(false, &[]).contains("none was asked for"));
-        assert!(why(true, &[]).contains("herd"));
+        let [(_, memory), (_, cpu), (_, pids)] = &told(false, &[refusal])[..] else { panic!() };
+        assert_eq!(*memory, Force::EachProcess("it takes a cgroup: no".into()));
+        assert_eq!(cpu.reason().unwrap(), "it takes a cgroup: no; there is no resource limit of that kind");
+        assert!(matches!(pids, Force::No(why) if why.contains("RLIMIT_NPROC")), "{pids:?}");
+        assert!(told(false, &[])[1].1.reason().unwrap().contains("none was asked for"));
+        assert!(told(true, &[])[1].1.reason().unwrap().contains("herd"));
         assert_eq!(limits[1].to_string(), "1.500 processors");
+        assert!(Force::Tree.is_whole() && !memory.is_whole() && Force::Tree.reason().is_none());
+    }
+
+    #[test]
+    fn a_resource_limit_stands_in_for_memory_only_and_the_least_counts() {
+        let limits = [Limit::Memory(500 << 20), Limit::Processes(5), Limit::Memory(300 << 20)];
+        let mut told = refuse(&limits, false, &[]);
+        assert_eq!(stand_ins(&mut told, &[]), [(Resource::Data, 300 << 20, 300 << 20)]);
+        assert_eq!(told, refuse(&limits, false, &[]));
+        assert_eq!(stand_ins(&mut told, &[(Resource::Data, 1, 1)]), []);
+        assert!(matches!(&told[0].1, Force::No(why) if why.contains("itself")), "{told:?}");
+        assert_eq!(stand_ins(&mut [(limits[0], Force::Tree)], &[]), []);
     }
 }

@@ -14,8 +14,8 @@ pub use herder_sys::{Facts, facts};
 
 pub(crate) use fold::Fold;
 pub(crate) use hold::{Hold, members};
-pub use limit::{Limit, LimitResult, host_limits};
-pub(crate) use limit::{apply, refuse};
+pub use limit::{Force, Limit, LimitResult, host_limits};
+pub(crate) use limit::{apply, apply_one, refuse, stand_ins};
 pub(crate) use reactor::register;
 
 /// What is asked for.

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::child::{Child, ChildHandle};
 use crate::command::Command;
-use crate::contain::{Containment, Fold, Member, Refusal, Strength, members};
+use crate::contain::{self, Containment, Fold, Force, Limit, Member, Refusal, Strength, members};
 use crate::error::{SignalError, SpawnError};
 use crate::terminate::{Attempt, OnDrop, Termination, behind, blame};
 
@@ -88,6 +88,22 @@ impl Herd {
     #[must_use]
     pub fn refusals(&self) -> &[Refusal] {
         &self.flock.fold.refusals
+    }
+
+    /// Limits what its members may use together; may be called for each kind of limit, and again.
+    ///
+    /// A spawn into a herd that has reached its limit of processes is refused with
+    /// [`Containment`](crate::error::SpawnErrorKind::Containment). What can't be had for all together is not limited at
+    /// all: a limit for each process is the [`Command`]'s to set.
+    pub fn limit(&self, limit: Limit) -> Force {
+        let force = match self.fold.hold.scope() {
+            Some(scope) => contain::apply_one(limit, &scope).1,
+            None => contain::refuse(&[limit], false, self.refusals()).remove(0).1,
+        };
+        match force {
+            Force::EachProcess(why) => Force::No(why),
+            force => force,
+        }
     }
 
     /// Starts a child as a member. It is a [`Child`] like any other: dropping it ends it, and its process group, alone.

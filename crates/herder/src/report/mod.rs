@@ -60,6 +60,7 @@ pub(crate) struct Details {
     pub(crate) strength: Strength,
     pub(crate) limits: Vec<LimitResult>,
     pub(crate) left: Leftovers,
+    pub(crate) oom_kills: Option<u64>,
 }
 
 /// What the child left behind.
@@ -86,6 +87,11 @@ pub enum Cause {
     Terminated,
     /// It was killed through its [`Child`](crate::Child) or a [`ChildHandle`](crate::ChildHandle).
     Killed,
+    /// The kernel killed it for want of memory: its limit of memory was reached, or that of a cgroup above it.
+    ///
+    /// Told only where a [`Limit::Memory`](crate::contain::Limit::Memory) is in force for the whole tree; elsewhere
+    /// such an end is [`Signaled`](Self::Signaled), as the kernel does not say.
+    OutOfMemory,
 }
 
 impl Report {
@@ -129,9 +135,19 @@ impl Report {
         self.details.strength
     }
 
-    /// The limits that were asked for, and whether each was in force, or why not.
+    /// The limits that were asked for, and how far each was in force, or why not.
+    #[must_use]
     pub fn limits(&self) -> &[LimitResult] {
         &self.details.limits
+    }
+
+    /// How many processes of the child's tree, itself included, the kernel has killed for want of memory; `None` where
+    /// no [`Limit::Memory`](crate::contain::Limit::Memory) is in force for the whole tree.
+    ///
+    /// Not 0 with a [`cause`](Self::cause) of [`Exited`](Cause::Exited): it was somebody whom the child had started.
+    #[must_use]
+    pub fn oom_kills(&self) -> Option<u64> {
+        self.details.oom_kills
     }
 
     /// Whether the program ended by itself with code 0.
@@ -245,6 +261,7 @@ impl fmt::Display for Cause {
             Self::Idle => "idle for too long",
             Self::Terminated => "terminated",
             Self::Killed => "killed",
+            Self::OutOfMemory => "killed for want of memory",
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::child::{Settings, Shared};
-use crate::contain::Leak;
+use crate::contain::{Leak, Limit, LimitResult};
 use crate::report::Leftovers;
 
 /// How long a scope may take to be empty after it was killed: far more than the kernel needs, but a process that waits
@@ -26,4 +26,11 @@ pub(super) async fn end(shared: &Shared, settings: &Settings, ended: bool) -> Le
     let kills = ended || settings.leak.kills();
     let empty = if kills { hold.kill_until_empty(TEARDOWN).await } else { hold.is_empty() };
     Leftovers { survivors, empty: Some(empty) }
+}
+
+/// How many were killed for want of memory, where that is limited for all together.
+pub(super) fn oom_kills(shared: &Shared) -> Option<u64> {
+    let is_limited = |(limit, force): &LimitResult| matches!(limit, Limit::Memory(_)) && force.is_whole();
+    let limited = shared.reach.limits.iter().any(is_limited);
+    limited.then(|| shared.reach.hold.scope()?.oom_kills()).flatten()
 }

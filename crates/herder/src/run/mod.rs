@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use herder_sys::Exit;
 use tokio::io::AsyncWrite;
 use tokio::runtime::Handle;
 
@@ -263,6 +264,8 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
         (limit, exited_at)
     };
 
+    // Before what is left is killed: that would not count, but its cgroup may be gone soon after.
+    let oom_kills = leftovers::oom_kills(&shared);
     let left = leftovers::end(&shared, &settings, cause.is_some()).await;
     shared.record().joined = false;
     let exit = shared.wait().await?;
@@ -276,7 +279,7 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
     let details = Details {
         name: std::sync::Arc::clone(&shared.name),
         pid: shared.process.pid().unsigned_abs(),
-        cause: cause_of(cause, &record, exit.status),
+        cause: cause_of(cause, &record, &exit, oom_kills),
         stdout: stdout_report,
         stderr: stderr_report,
         stdin_error,
@@ -289,13 +292,15 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
         strength: shared.reach.strength,
         limits: shared.reach.limits.clone(),
         left,
+        oom_kills,
     };
     drop(record);
     tracing::debug!(name = &*details.name, pid = details.pid, cause = %details.cause, "ended");
     Ok(Ok(Report { status: exit.status, stdout, stderr, details: Box::new(details) }))
 }
 
-fn cause_of(limit: Option<Limit>, record: &Record, status: ExitStatus) -> Cause {
+fn cause_of(limit: Option<Limit>, record: &Record, exit: &Exit, oom_kills: Option<u64>) -> Cause {
+    let status = exit.status;
     match (limit, record.asked) {
         (Some(Limit::Wall), _) => Cause::TimedOut,
         (Some(Limit::Idle), _) => Cause::Idle,
@@ -303,6 +308,7 @@ fn cause_of(limit: Option<Limit>, record: &Record, status: ExitStatus) -> Cause 
         // A code says that the kill came too late.
         (None, Asked::Kill) if status.code().is_none() => Cause::Killed,
         (None, Asked::Kill) if !record.attempts.is_empty() => Cause::Terminated,
+        (None, Asked::Nothing) if exit.is_killed() && oom_kills > Some(0) => Cause::OutOfMemory,
         (None, Asked::Nothing) if status.code().is_none() => Cause::Signaled,
         (None, _) => Cause::Exited,
     }

@@ -15,6 +15,7 @@ mod feed;
 mod handle;
 mod herd;
 mod join_limits;
+mod limits;
 mod lookup;
 mod lost_status;
 mod matrix;

@@ -236,7 +236,12 @@ impl Cgroup {
             system: Duration::from_micros(now.system.saturating_sub(before.system)),
             memory: bytes(c"memory.current"),
             memory_peak: bytes(c"memory.peak"),
+            oom_kills: self.oom_kills(),
         })
+    }
+
+    pub(super) fn oom_kills(&self) -> Option<u64> {
+        files::value_of(&files::read(self.dir().ok()?.as_fd(), c"memory.events").ok()?, "oom_kill")
     }
 
     pub(super) fn limit(&self, limit: Limit) -> Result<(), Refusal> {

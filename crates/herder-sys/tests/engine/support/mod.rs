@@ -20,6 +20,11 @@ use herder_sys::{
 /// For what takes milliseconds.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
+/// How many times slower than a usual one this machine is: for an emulated one.
+pub(crate) fn slower() -> u32 {
+    std::env::var("HERDER_TEST_SLOWER").map_or(1, |times| times.parse().expect("a number"))
+}
+
 pub(crate) fn strings(words: &[&str]) -> Strings {
     let mut strings = Strings::new();
     for word in words {
@@ -73,7 +78,7 @@ pub(crate) fn born(request: SpawnRequest) -> Result<Spawned, LaunchError> {
 
 pub(crate) fn launched(request: SpawnRequest) -> Spawned {
     let spawned = born(request).expect("born");
-    spawned.launch.wait(LIMIT).expect("in time").expect("executed");
+    spawned.launch.wait(LIMIT * slower()).expect("in time").expect("executed");
     spawned
 }
 
@@ -92,7 +97,7 @@ pub(crate) fn failure(request: SpawnRequest) -> LaunchError {
         Ok(spawned) => spawned,
         Err(error) => return error,
     };
-    let failure = spawned.launch.wait(LIMIT).expect("in time").expect_err("it must fail");
+    let failure = spawned.launch.wait(LIMIT * slower()).expect("in time").expect_err("it must fail");
     assert_eq!(status(&spawned.process).code(), Some(127));
     failure
 }
@@ -114,7 +119,7 @@ pub(crate) fn output(mut request: SpawnRequest) -> String {
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < LIMIT, "not in time: {what}");
+        assert!(start.elapsed() < LIMIT * slower(), "not in time: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -131,7 +136,7 @@ pub(crate) fn alone_with<F: FnOnce()>(variables: &[(&str, &str)], body: F) {
     let name = name.trim_end_matches("::{{closure}}");
     if std::env::var_os("HERDER_TEST_ALONE").is_some_and(|alone| alone == name) {
         // The default action ends it: a hang is a failure.
-        os::alarm(100);
+        os::alarm(100 * slower());
         return body();
     }
     let (status, said) = run_test(name, variables);

@@ -129,6 +129,18 @@ pub(crate) fn kill(pid: i32, signal: i32) {
     check(unsafe { libc::kill(pid, signal) }.into());
 }
 
+/// Whether the kernel signals the group of a process by its pidfd (Linux 6.9).
+pub(crate) fn can_signal_groups() -> bool {
+    // SAFETY: numbers only.
+    let own = check(unsafe { libc::syscall(libc::SYS_pidfd_open, std::process::id(), 0) });
+    // SAFETY: fresh from the kernel.
+    let own = unsafe { OwnedFd::from_raw_fd(own as RawFd) };
+    const PROCESS_GROUP: u32 = 1 << 2;
+    let nothing = std::ptr::null::<u8>();
+    // SAFETY: signal 0 is a question, without a structure.
+    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, own.as_raw_fd(), 0, nothing, PROCESS_GROUP) == 0 }
+}
+
 /// fork(2), for copies that call only what is fit for them.
 pub(crate) fn fork() -> i32 {
     // SAFETY: the callers vouch for what the copy does; it ends by `exit_now`.

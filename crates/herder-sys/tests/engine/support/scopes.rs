@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use herder_sys::{Group, Mechanism, Process, Scope, SpawnRequest, Strings, mechanism};
 
-use super::{LIMIT, launched, os, strings, until};
+use super::{LIMIT, launched, os, slower, strings, until};
 
 /// All mechanisms, for what is promised for each.
 pub(crate) const ALL: [Mechanism; 2] = [Mechanism::Cgroup, Mechanism::Keeper];
@@ -44,7 +44,7 @@ pub(crate) fn launched_in(scope: &Scope, request: SpawnRequest) -> Process {
 pub(crate) fn kill_all(scope: &Scope) -> Duration {
     let start = Instant::now();
     while !scope.is_empty().expect("the kernel's word") {
-        assert!(start.elapsed() < LIMIT, "not in time: {:?}", scope.members());
+        assert!(start.elapsed() < LIMIT * slower(), "not in time: {:?}", scope.members());
         scope.kill().expect("one round");
         std::thread::sleep(Duration::from_micros(200));
     }
