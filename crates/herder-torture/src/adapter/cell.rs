@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::adapter::job::{Feed, Job};
 use crate::protocol::Answer;
-use crate::scenario::{Capture, Input, Tree, What};
+use crate::scenario::{Capture, Input, Stream, Tree, What};
 
 /// The variables by which an owner, and the scripts of sh that it runs, find the cell.
 pub(crate) const CELL: &str = "TORTURE_CELL";
@@ -96,6 +96,7 @@ impl Cell {
             Input::Null => Feed::Null,
             Input::Pattern(length) => Feed::Bytes(pattern(length)),
         };
+        job.at_defaults = matches!(capture.expect.stdout, Stream::Bounded(_));
         job
     }
 

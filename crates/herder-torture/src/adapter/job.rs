@@ -13,6 +13,8 @@ pub(crate) struct Job {
     pub(crate) folder: Option<PathBuf>,
     /// Of a captured run; a spawned child has all three streams on `/dev/null`.
     pub(crate) feed: Feed,
+    /// What is tried is how far a library goes that is told nothing.
+    pub(crate) at_defaults: bool,
 }
 
 /// What it reads.
@@ -27,7 +29,14 @@ pub(crate) enum Feed {
 impl Job {
     pub(crate) fn new(program: impl Into<OsString>, args: impl IntoIterator<Item = OsString>) -> Self {
         let args = args.into_iter().collect();
-        Self { program: program.into(), args, envs: Vec::new(), folder: None, feed: Feed::Null }
+        Self {
+            program: program.into(),
+            args,
+            envs: Vec::new(),
+            folder: None,
+            feed: Feed::Null,
+            at_defaults: false,
+        }
     }
 
     pub(crate) fn reads_null(&self) -> bool {

@@ -5,6 +5,19 @@ mod herder;
 mod std;
 mod tokio;
 
+#[cfg(feature = "peers")]
+mod async_process;
+#[cfg(feature = "peers")]
+mod duct;
+#[cfg(feature = "peers")]
+mod process_wrap;
+#[cfg(feature = "peers")]
+mod processkit;
+#[cfg(feature = "peers")]
+mod subprocess;
+#[cfg(feature = "peers")]
+mod tokio_process_tools;
+
 mod tools;
 
 use crate::adapter::{Cell, play};
@@ -51,6 +64,8 @@ pub(crate) fn all() -> Vec<Contender> {
         library("tokio", tokio::USED, Version::Package("tokio"), play::<tokio::Tokio>),
         library("std", std::USED, Version::Rust, play::<std::Std>),
     ];
+    #[cfg(feature = "peers")]
+    all.extend(peers());
     all.extend(tools::all());
     all
 }
@@ -59,4 +74,27 @@ pub(crate) fn all() -> Vec<Contender> {
 pub(crate) fn named(name: &str) -> Option<Contender> {
     let careless = library("careless", careless::USED, Version::None, play::<careless::Careless>);
     all().into_iter().chain([careless]).find(|contender| contender.name == name)
+}
+
+#[cfg(feature = "peers")]
+fn peers() -> Vec<Contender> {
+    use Version::Package;
+    vec![
+        library(
+            "async-process",
+            async_process::USED,
+            Package("async-process"),
+            play::<async_process::AsyncProcess>,
+        ),
+        library("duct", duct::USED, Package("duct"), play::<duct::Duct>),
+        library("subprocess", subprocess::USED, Package("subprocess"), play::<subprocess::Subprocess>),
+        library("process-wrap", process_wrap::USED, Package("process-wrap"), play::<process_wrap::Wrapped>),
+        library(
+            "tokio-process-tools",
+            tokio_process_tools::USED,
+            Package("tokio-process-tools"),
+            play::<tokio_process_tools::Tools>,
+        ),
+        library("processkit", processkit::USED, Package("processkit"), play::<processkit::Kit>),
+    ]
 }

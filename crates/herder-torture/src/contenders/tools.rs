@@ -168,6 +168,9 @@ fn capture_act(cell: &Cell, capture: &Capture, typed: Typed) -> Said<Answer> {
     if !matches!(job.feed, Feed::Null) || capture.one_thread {
         return not_offered("standard input is its caller's affair");
     }
+    if job.at_defaults {
+        return not_offered("its output is its caller's");
+    }
     let limit = capture.limit.map(|limit| cell.stretched(limit));
     let mut captured = captured(cell, &job, limit, typed)?;
     // timeout(1), and who follows it.
