@@ -26,6 +26,10 @@ doc *args:
 bench *args:
     cargo run --release -p herder-bench -- {{ args }}
 
+# The torture table beside all peers; or only Herder's own column: `just torture herder`.
+torture *args="all":
+    cargo run --release -p herder-torture --features peers -- {{ args }}
+
 # The tests of races, again and again until one fails, at most so many times.
 race times="100":
     for round in $(seq {{ times }}); do cargo test --quiet -p herder --test it races || exit 1; done

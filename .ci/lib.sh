@@ -126,29 +126,34 @@ run_tests() {
   return "$status"
 }
 
-# as_user NAME PROGRAM: runs a test program as an ordinary user with an empty home.
+# as_user NAME PROGRAM [ARGUMENT...]: runs a test program as an ordinary user with an empty home.
 #
 # The checkout may lie in a folder that only root may enter, and the programs have its path compiled in. So it is
 # shown to the user at the same path, read-only, in a mount namespace of its own, with an empty folder in place of
 # the closed one.
 as_user() {
   local user=$1 program=$2 home status=0
+  shift 2
   home=$(mktemp -d /tmp/herder-ci-home.XXXXXX)
   chown "$user:" "$home"
   local drop=(setpriv "--reuid=$user" "--regid=$(id -g "$user")" --clear-groups
     env -u CARGO -u CARGO_HOME -u CARGO_TARGET_DIR "HOME=$home" "TMPDIR=$home" "USER=$user" "LOGNAME=$user")
   if setpriv "--reuid=$user" "--regid=$(id -g "$user")" --clear-groups test -x "$program" -a -r "$PWD"; then
-    limited 900 "${drop[@]}" "$program" || status=$?
+    limited 900 "${drop[@]}" "$program" "$@" || status=$?
   else
     limited 900 unshare --mount --propagation private bash "$ci_folder/reachable.sh" "$repository" \
-      "$(target_folder "$program")" "${drop[@]}" "$program" || status=$?
+      "$(target_folder "$program")" "${drop[@]}" "$program" "$@" || status=$?
   fi
   rm -rf "$home"
   return "$status"
 }
 
-# The folder that holds cargo's output, for a program in `.../debug/deps`.
-target_folder() { dirname "$(dirname "$(dirname "$1")")"; }
+# The folder that holds cargo's output, for a program in `.../debug/deps` or `.../debug`.
+target_folder() {
+  local folder
+  folder=$(dirname "$1")
+  dirname "${folder%/deps}"
+}
 
 # A line for each living process that runs the named program of this build: its number and its program.
 processes_of() {

@@ -270,7 +270,10 @@ impl Scope {
     /// where the memory controller is not on, which [`limit`](Self::limit) of memory sees to.
     #[must_use]
     pub fn oom_kills(&self) -> Option<u64> {
-        self.cgroup().oom_kills()
+        match &*self.0 {
+            Inner::Cgroup(cgroup) => cgroup.oom_kills(),
+            Inner::Kept(_) => None,
+        }
     }
 
     /// Moves a child of ours into it, with what it starts from now on; what it has started before stays where it is.

@@ -208,7 +208,7 @@ impl Owner {
                 return start.elapsed() / slower();
             }
             let members = house.map(|house| (0..4).map(|tree| house.members(&format!("{tree}/inner"))));
-            let members = || members.map(|trees| trees.collect::<Vec<_>>());
+            let members = || members.map(Iterator::collect::<Vec<_>>);
             assert!(
                 start.elapsed() < LIMIT * slower(),
                 "alive: {alive:?}, house with {:?}, keeper {:?}",

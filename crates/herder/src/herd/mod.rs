@@ -95,8 +95,9 @@ impl Herd {
     /// A spawn into a herd that has reached its limit of processes is refused with
     /// [`Containment`](crate::error::SpawnErrorKind::Containment). What can't be had for all together is not limited at
     /// all: a limit for each process is the [`Command`]'s to set.
+    #[must_use = "a limit that can't be had is not in force"]
     pub fn limit(&self, limit: Limit) -> Force {
-        let force = match self.fold.hold.scope() {
+        let force = match self.flock.fold.hold.scope() {
             Some(scope) => contain::apply_one(limit, &scope).1,
             None => contain::refuse(&[limit], false, self.refusals()).remove(0).1,
         };

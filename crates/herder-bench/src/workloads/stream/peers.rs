@@ -51,7 +51,6 @@ fn run<F: Future<Output = io::Result<()>> + Send + 'static>(
     on_runtime(&runtime(multi)?, work(job.clone()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a peer is measured here")]
 fn command(job: &Job) -> Command {
     let mut command = Command::new(&job.program);
     command.args(job.arguments());
@@ -106,7 +105,7 @@ fn tools(job: &Job) -> io::Result<Handle> {
                 .read_chunk_size(64.kilobytes())
                 .max_buffered_chunks(tpt::DEFAULT_MAX_BUFFERED_CHUNKS)
         })
-        .stderr(|stream| stream.discard())
+        .stderr(tpt::ProcessStreamBuilder::discard)
         .spawn()
         .map_err(io::Error::other)
 }
