@@ -68,11 +68,13 @@ impl<'a, W: AsyncWrite + Unpin> Relay<'a, W> {
         }
         self.pending.clear();
         self.gone = 0;
-        match &self.tee {
-            Some(tee) if tee.poll_room(context).is_pending() => self.shown.guard(context, Poll::Pending),
-            // Whether our own stream waits is not to be told here.
-            _ => Poll::Ready(Ok(())),
+        if self.tee.as_ref().is_some_and(|tee| tee.poll_room(context).is_pending()) {
+            // Only if it waits: otherwise it would be told that our own stream does not.
+            let given_up = ready!(self.shown.guard(context, Poll::<io::Result<()>>::Pending));
+            // The file takes no more, which is told at the end. What is shown goes on.
+            self.tee = self.tee.take().filter(|_| given_up.is_ok());
         }
+        Poll::Ready(Ok(()))
     }
 }
 

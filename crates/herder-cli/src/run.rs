@@ -20,8 +20,8 @@ use crate::report::{Flow, Held, Json};
 use crate::resolve::{Output, Plan, Through, resolve};
 use crate::scope;
 use crate::signals::{Charge, Signals};
-use crate::stall::{Stall, Stream};
-use crate::tee::{Tee, Written};
+use crate::stall::{self, Stall, Stream};
+use crate::tee::{self, Tee, Written};
 use crate::terminal;
 
 /// Runs it, and gives how `herder` ends.
@@ -196,7 +196,9 @@ async fn join(child: Child, relaying: Relaying<'_>, stall: &Stall) -> Result<Run
         finish(&mut err, report.stderr_report(), &report.stderr, &mut troubles, "stderr").await,
     ];
     let tee = match &tee {
-        Some(tee) => Some(tee.finish().await),
+        // Who is to end has waited long enough.
+        Some(tee) if stall.is_asked() => Some(tee.finish(stall::PATIENCE).await),
+        Some(tee) => Some(tee.finish(tee::PATIENCE).await),
         None => None,
     };
     let flow = Flow { omitted, tee, ready: ready.as_ref().and_then(Ready::seen).cloned() };

@@ -11,7 +11,7 @@ use herder::ChildHandle;
 use tokio::sync::watch;
 
 /// How long a reader may take for one write, once we would rather end.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -57,6 +57,11 @@ impl Stall {
     /// Notes that we are to end.
     pub(crate) fn ask(&self) {
         self.asked.send_replace(true);
+    }
+
+    /// Whether we are to end.
+    pub(crate) fn is_asked(&self) -> bool {
+        *self.asked.borrow()
     }
 
     /// Ready when no write is to wait any longer.

@@ -11,7 +11,7 @@ use tokio::io::AsyncWrite;
 use crate::stall::Stream;
 
 /// How long the disk may take at the end.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One file for both streams.
 #[derive(Debug)]
@@ -59,13 +59,13 @@ impl Tee {
         Part { tee: self, stream, lines }
     }
 
-    /// Waits until everything is written, and tells what became of it; a disk that hangs is not waited for.
-    pub(crate) async fn finish(&self) -> Written {
+    /// Waits until everything is written, for so long at most, and tells what became of it.
+    pub(crate) async fn finish(&self, patience: Duration) -> Written {
         let written = async {
             std::future::poll_fn(|context| self.poll_room(context)).await;
             drop(std::future::poll_fn(|context| Pin::new(&mut self.state().file).poll_flush(context)).await);
         };
-        let late = tokio::time::timeout(PATIENCE, written).await.is_err();
+        let late = tokio::time::timeout(patience, written).await.is_err();
         let report = self.state().file.report();
         let error = report.error_message().map(str::to_owned);
         Written { error: error.or_else(|| late.then(|| "it takes no more".to_owned())), report }
@@ -144,7 +144,7 @@ mod tests {
         let path = folder.path().join("log");
         let tee = Tee::new(LogFile::append(&path).unwrap());
         parts(&tee);
-        let Written { report, error } = tee.finish().await;
+        let Written { report, error } = tee.finish(PATIENCE).await;
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!((report.written(), error), (text.len() as u64, None));
         text

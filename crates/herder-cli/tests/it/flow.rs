@@ -3,10 +3,10 @@
 
 use std::fs;
 
-use herder::{Capture, Command, Stdio};
+use herder::{Capture, Command, Signal, Stdio};
 use serde_json::Value;
 
-use crate::support::{LONG, Running, output, script, stderr, stdout};
+use crate::support::{LONG, Running, eventually, output, script, stderr, stdout};
 
 fn json(path: &std::path::Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
@@ -207,6 +207,28 @@ async fn a_file_that_can_not_be_written_to_is_told() {
     let report = output(&script(&["--tee", "/no/such/log"], &["println:shown"])).await;
     assert_eq!((report.stdout.as_slice(), report.status.code()), (&b""[..], Some(125)));
     assert!(stderr(&report).contains("--tee: can't write to /no/such/log"), "{}", stderr(&report));
+}
+
+/// A pipe that nobody empties, say.
+#[tokio::test]
+async fn a_file_that_takes_nothing_does_not_keep_it_from_ending() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().await.unwrap().success());
+    let reader = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+    let mut command = script(&["--tee", fifo.to_str().unwrap()], &["bytes:10M", "hang"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn_async().await.unwrap();
+    let handle = child.handle();
+    let full = async {
+        eventually("the pipe is full", || rustix::io::ioctl_fionread(&reader).unwrap() > 60_000).await;
+        handle.signal(Signal::TERM).unwrap();
+    };
+    let (report, ()) = tokio::join!(child.wait_with_output(), full);
+    let report = report.unwrap();
+    assert_eq!(report.status.code(), Some(143));
+    let said = stderr(&report);
+    assert!(said.contains("is not complete: it takes no more") && said.lines().count() == 1, "{said}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! One line, and what is known of it.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -130,6 +131,31 @@ impl PartialEq<Line<'_>> for Line<'_> {
 }
 
 impl Eq for Line<'_> {}
+
+/// A line that was found, and its place.
+#[derive(Debug)]
+pub(in crate::output) struct Found {
+    pub(super) text: Place,
+    pub(super) marks: Marks,
+}
+
+#[derive(Debug)]
+pub(super) enum Place {
+    /// In the chunk that is being looked at.
+    Chunk(Range<usize>),
+    Own(Bytes),
+}
+
+impl Found {
+    #[inline]
+    pub(super) fn within(self, chunk: &Bytes) -> Line<'_> {
+        let text = match self.text {
+            Place::Chunk(range) => Text::Within(&chunk[range], chunk),
+            Place::Own(bytes) => Text::Own(bytes),
+        };
+        Line { text, marks: self.marks }
+    }
+}
 
 /// What a line ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,13 +1,15 @@
 //! Lines: what counts as one, how long it may be, and what is known of each.
 
+use memchr::{memchr, memchr2};
+
 mod cut;
 mod line;
 mod splitter;
 #[cfg(test)]
 mod tests;
 
+pub(super) use line::Found;
 pub use line::{Line, LineEnd};
-pub(super) use splitter::Found;
 pub use splitter::LineSplitter;
 
 /// What counts as a line, and how long one may be.
@@ -99,4 +101,14 @@ pub enum Endings {
     /// The line comes with the `\r`, without waiting for what follows; a `\n` right behind it, even much later, is then
     /// the rest of the same ending. Both are told as [`LineEnd::Cr`].
     Cr,
+}
+
+impl Endings {
+    /// Where the first ending is, or ends.
+    fn find(self, bytes: &[u8]) -> Option<usize> {
+        match self {
+            Self::Lf | Self::CrLf => memchr(b'\n', bytes),
+            Self::Cr => memchr2(b'\n', b'\r', bytes),
+        }
+    }
 }

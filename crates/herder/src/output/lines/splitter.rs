@@ -1,13 +1,12 @@
 //! Chunks in, lines out: pure, linear, and the same lines whatever the chunks.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
-use super::line::{Line, LineEnd, Marks, Text};
+use super::line::{Found, Line, LineEnd, Marks, Place};
 use super::{Endings, LineOptions, TooLong};
 
 /// Splits a stream of chunks into lines.
@@ -61,19 +60,6 @@ enum Input {
     Chunk(Bytes, Option<SystemTime>),
     Gap(u64),
     End,
-}
-
-/// A line that was found.
-#[derive(Debug)]
-pub(in crate::output) struct Found {
-    text: Place,
-    marks: Marks,
-}
-
-#[derive(Debug)]
-enum Place {
-    Chunk(Range<usize>),
-    Own(Bytes),
 }
 
 impl LineSplitter {
@@ -142,12 +128,8 @@ impl LineSplitter {
 
     /// The line that was found last.
     #[inline]
-    pub(in crate::output) fn line(&self, Found { text, marks }: Found) -> Line<'_> {
-        let text = match text {
-            Place::Chunk(range) => Text::Within(&self.chunk[range], &self.chunk),
-            Place::Own(bytes) => Text::Own(bytes),
-        };
-        Line { text, marks }
+    pub(in crate::output) fn line(&self, found: Found) -> Line<'_> {
+        found.within(&self.chunk)
     }
 
     /// Takes the line that is not complete as it is: what comes next begins a new one.
@@ -265,7 +247,7 @@ impl LineSplitter {
         // The text, and the two bytes of an ending.
         let most = self.options.max_len.saturating_add(2).saturating_sub(self.pending.len());
         let window = rest.get(..most).unwrap_or(rest);
-        match find_ending(self.options.endings, window) {
+        match self.options.endings.find(window) {
             Some(at) => {
                 let (cr, end) = self.ending(at, window[at]);
                 let len = self.pending.len() + at - cr;
@@ -360,7 +342,7 @@ impl LineSplitter {
     fn drop_rest(&mut self) -> Option<Found> {
         let (count, ended_with_cr) = self.dropping?;
         let rest = &self.chunk[self.used..];
-        if let Some(at) = find_ending(self.options.endings, rest) {
+        if let Some(at) = self.options.endings.find(rest) {
             // Of a dropped text only the last byte is known.
             let before = at.checked_sub(1).map_or(ended_with_cr, |before| rest[before] == b'\r');
             let (cr, end) = match rest[at] {
@@ -406,12 +388,5 @@ impl LineSplitter {
         };
         self.continues = end == LineEnd::Split;
         Found { text, marks }
-    }
-}
-
-fn find_ending(endings: Endings, bytes: &[u8]) -> Option<usize> {
-    match endings {
-        Endings::Lf | Endings::CrLf => memchr(b'\n', bytes),
-        Endings::Cr => memchr2(b'\n', b'\r', bytes),
     }
 }
