@@ -93,7 +93,9 @@ pub(super) async fn read(closing: Closing, source: Source) {
                 wakers.drain(..).for_each(std::task::Waker::wake);
                 since_turn += count;
                 if since_turn >= TURN || crowded {
-                    // One that is faster than we are must not fill the log before its readers had a look at it.
+                    // One that is faster than we are must not fill the log before its readers had a look at it. (To wake
+                    // ourselves would save the look at the reactor that comes with this, and starve a reader that the
+                    // runtime blocks on: it has its turn only after many tasks.)
                     tokio::task::yield_now().await;
                     since_turn = 0;
                 }
