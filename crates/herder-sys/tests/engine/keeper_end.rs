@@ -207,8 +207,8 @@ impl Owner {
             if house.is_none() && alive.is_empty() {
                 return start.elapsed() / slower();
             }
-            let members = house.map(|house| (0..4).map(|tree| house.members(&format!("{tree}/inner"))));
-            let members = || members.map(Iterator::collect::<Vec<_>>);
+            let members =
+                || house.map(|house| [0, 1, 2, 3].map(|tree| house.members(&format!("{tree}/inner"))));
             assert!(
                 start.elapsed() < LIMIT * slower(),
                 "alive: {alive:?}, house with {:?}, keeper {:?}",
