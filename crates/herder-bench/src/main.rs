@@ -31,6 +31,7 @@
 //! | `raw-exitfirst` | captures by waiting for the exit before it reads |
 //! | `std`, `std-fork` | `std::process`; with a `pre_exec` closure that does nothing, for which it forks |
 //! | `tokio-ct`, `tokio-mt` | `tokio::process` on a current-thread and on a multi-thread runtime |
+//! | `process-tools`, `processkit` | the crates `tokio-process-tools` and `processkit`: only in `stream` |
 //! | `async-process` | `async-process` on smol's executor |
 //! | `herder-ct`, `herder-mt` | `herder::Command::spawn` (feature `herder`) |
 //! | `herder-scope` | as `herder-ct`, with the strongest scope of this host around each child |

@@ -111,7 +111,8 @@ impl Wanted {
     /// Has started beforehand what the library would start with the program, so that it is not taken for one of the
     /// program's.
     pub(crate) fn prepare(&self) {
-        if self.kind == ScopeKind::Auto && self.strength == Strength::Group {
+        // One that was to be held by the keeper may come to be held by its group only.
+        if self.kind == ScopeKind::Auto && [Strength::Group, Strength::Keeper].contains(&self.strength) {
             // Why it can't be had is told with the child.
             drop(contain::start_keeper());
         }

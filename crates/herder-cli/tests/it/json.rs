@@ -41,6 +41,7 @@ const FIELDS: &[&str] = &[
     "survivors",
     "scope_empty",
     "limits",
+    "oom_kills",
     "error",
 ];
 

@@ -135,7 +135,7 @@ impl SharedOutput {
         self.inner.lock().log.is_sealed()
     }
 
-    /// How many bytes have been read from the child.
+    /// How many bytes have been read from the child, as they are after redaction.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.inner.lock().log.total()
