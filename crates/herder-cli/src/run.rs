@@ -208,6 +208,10 @@ async fn join(child: Child, relaying: Relaying<'_>, stall: &Stall) -> Result<Run
         Some(tee) => Some(tee.finish(tee::PATIENCE).await),
         None => None,
     };
+    if tee.as_ref().is_some_and(|file| file.error.is_some()) {
+        // It is the file that took no more, and that is told.
+        troubles.retain(|trouble| trouble.message != NOBODY_READS);
+    }
     let flow = Flow { omitted, tee, ready: ready.as_ref().and_then(Ready::seen).cloned() };
     Ok(Run { report, flow, troubles, awaits: ready.is_some() })
 }
@@ -233,12 +237,14 @@ async fn finish<W: AsyncWrite + Unpin>(
     omitted
 }
 
+const NOBODY_READS: &str = "nobody reads it";
+
 /// Whether a stream failed, and what to say about it: nothing about a reader that has seen enough.
 fn trouble(report: &StreamReport) -> Option<Option<String>> {
     match report.end() {
         OutputEnd::Failed { kind: std::io::ErrorKind::BrokenPipe, .. } => Some(None),
         OutputEnd::Failed { message, .. } => Some(Some(message.clone())),
-        OutputEnd::NotTaken => Some(Some("nobody reads it".into())),
+        OutputEnd::NotTaken => Some(Some(NOBODY_READS.into())),
         _ => None,
     }
 }
