@@ -28,7 +28,7 @@ fn a_careless_contender_fails_everything_in_every_way() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("results.json");
     let mut judge = Command::new(env!("CARGO_BIN_EXE_herder-torture"));
-    judge.args(["try", "careless", "--patience", "2", "--json"]).arg(&json).stdin(Stdio::null());
+    judge.args(["try", "careless", "--patience", "1.5", "--json"]).arg(&json).stdin(Stdio::null());
     #[expect(clippy::disallowed_methods, reason = "the judge is not what is put to the test")]
     let output = judge.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use tokio::task::JoinSet;
 
-use super::{Cell, Job, Library, current_thread, multi_thread, not_offered};
+use super::{Cell, Job, Library, multi_thread, not_offered};
 use crate::protocol::{Answer, Ended, Said};
 use crate::scenario::{Crowd, Tree, What};
 
@@ -162,7 +162,7 @@ fn threads<L: Library>(cell: &Cell) -> Said<Answer> {
 /// The time in which the executor does nothing else: that of a spawn, in a small program and in a big one.
 fn big_parent<L: Library>(cell: &Cell) -> Said<Answer> {
     let job = cell.steps(&[]);
-    current_thread().block_on(async {
+    multi_thread().block_on(async {
         let small = spawns::<L>(&job).await?;
         let touched = vec![1_u8; MEMORY];
         let big = spawns::<L>(&job).await?;

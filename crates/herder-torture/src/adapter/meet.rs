@@ -68,6 +68,8 @@ fn shutdown<L: Library>(cell: &Cell, job: Job) -> Said<()> {
 fn held<L: Library>(cell: &Cell, job: &Job, end: End) -> Said<Option<Answer>> {
     let runtime = multi_thread();
     let mut child = runtime.block_on(L::spawn(job))?;
+    // Where it is dropped, if a call fails.
+    let _entered = runtime.enter();
     if end == End::LeaderGoes {
         let ended = runtime.block_on(L::wait(&mut child))?;
         keep(child);

@@ -106,6 +106,8 @@ fn short_lived_thread<L: Library>(cell: &Cell) -> Said<Ended> {
     let job = cell.steps(&["wait-file:{go}", "exit:5"]);
     let spawned = std::thread::spawn(move || runtime.block_on(L::spawn(&job))).join();
     let mut child = spawned.unwrap_or_else(|_| not_offered("it panicked"))?;
+    // Where it is dropped.
+    let _entered = runtime.enter();
     // The kernel tells the children of a thread of its end before it can be joined, but not much before.
     std::thread::sleep(Duration::from_millis(100));
     say_go(cell)?;

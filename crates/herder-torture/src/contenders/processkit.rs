@@ -8,8 +8,7 @@ use ::processkit::{Command, Error, Outcome, RunningProcess, Signal, Stdin, Stdio
 use crate::adapter::{Feed, GRACE, Job, Library, not_offered};
 use crate::protocol::{Captured, Ended, Refusal, Said, Trouble};
 
-pub(super) const USED: &str =
-    "`Command` with `kill_on_parent_death`, `timeout` and `timeout_grace`; `output_bytes`";
+pub(super) const USED: &str = "`Command` with `kill_on_parent_death` (which ends a child with its thread), `timeout_grace`; `output_bytes`";
 
 pub(super) struct Kit;
 

@@ -16,7 +16,7 @@ pub(super) fn all() -> Vec<Contender> {
     vec![
         Contender {
             name: "herder run",
-            used: "`herder run -t TIME -k 300ms -- COMMAND`",
+            used: "`herder run -k 300ms -t TIME -- COMMAND`",
             version: Version::Ours,
             play: |cell, scenario| played(cell, scenario, herder_run),
         },
@@ -66,10 +66,10 @@ pub(crate) fn herder_program() -> PathBuf {
 
 fn herder_run(command: &[OsString], limit: Option<Duration>) -> Option<Line> {
     let program = herder_program();
-    let mut words = vec![program.to_str()?, "run"];
+    let mut words = vec![program.to_str()?, "run", "-k", "300ms"];
     let time = limit.map(|limit| seconds(limit) + "s");
     if let Some(time) = &time {
-        words.extend(["-t", time, "-k", "300ms"]);
+        words.extend(["-t", time]);
     }
     words.push("--");
     Some(line(&words, command))

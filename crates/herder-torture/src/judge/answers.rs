@@ -85,6 +85,8 @@ fn statuses(status: Status, ended: &[Ended]) -> Found {
         Status::WaitTwice => vec![Code(3); 2],
         Status::TryWait => vec![Code(3); 3],
         Status::CancelledAndRetried | Status::ShortLivedThread => vec![Code(5)],
+        // Some ask first.
+        Status::KillWhileWaiting if ended == [Signal(15)] => return Ok(()),
         Status::KillWhileWaiting => vec![Signal(9)],
         Status::KillAfterExit | Status::OutsideRuntime => vec![Code(3)],
         // To say that it is not known is right, too.

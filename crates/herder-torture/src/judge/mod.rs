@@ -87,7 +87,7 @@ impl Judge {
         end: End,
         slower: u32,
     ) -> io::Result<Option<Verdict>> {
-        let mut owner = Owner::start(contender, scenario.name, false, slower)?;
+        let mut owner = Owner::start(contender, scenario.name, (false, slower), &self.cgroups)?;
         let start = Instant::now();
         while owner.ups() < tree.ups {
             if let Some(verdict) = self.no_tree(&mut owner, end)? {
@@ -182,7 +182,7 @@ impl Judge {
         }
         let start = Instant::now();
         loop {
-            let left = owner.folders(&self.cgroups);
+            let left = owner.folders();
             if left.is_empty() {
                 return Ok(Verdict::Kept);
             }
@@ -196,7 +196,7 @@ impl Judge {
     /// Asks for an answer, and judges it.
     fn ask(&self, contender: &str, scenario: &Scenario, act: &Act) -> io::Result<Verdict> {
         let ignoring = matches!(act, Act::Status(Status::Ignored));
-        let mut owner = Owner::start(contender, scenario.name, ignoring, 1)?;
+        let mut owner = Owner::start(contender, scenario.name, (ignoring, 1), &self.cgroups)?;
         let patience = self.patience * if scenario.heavy { HEAVY } else { 2 };
         let start = Instant::now();
         let answer = loop {

@@ -27,12 +27,21 @@ pub(super) struct Owner {
     leash: File,
     child: Child,
     stderr: PathBuf,
+    /// Where its cgroups would be, and what was there before: numbers of processes come again.
+    cgroups: Vec<PathBuf>,
+    before: Vec<PathBuf>,
 }
 
 impl Owner {
     /// Starts an adapter. `ignoring` makes it ignore SIGCHLD from its birth.
     #[expect(clippy::disallowed_methods, reason = "the owner is no child of the library")]
-    pub(super) fn start(contender: &str, scenario: &str, ignoring: bool, slower: u32) -> io::Result<Self> {
+    pub(super) fn start(
+        contender: &str,
+        scenario: &str,
+        (ignoring, slower): (bool, u32),
+        cgroups: &[PathBuf],
+    ) -> io::Result<Self> {
+        let before = cgroups.iter().flat_map(|folder| entries(folder)).collect();
         let folder = tempfile::Builder::new().prefix("torture-").tempdir()?;
         let path = |name| folder.path().join(name);
         mkfifo(&path("leash"), Mode::S_IRUSR | Mode::S_IWUSR)?;
@@ -55,7 +64,7 @@ impl Owner {
         // A pipe that nobody writes to.
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(&stderr)?);
         let child = command.process_group(0).spawn()?;
-        Ok(Self { folder, leash, child, stderr })
+        Ok(Self { folder, leash, child, stderr, cgroups: cgroups.to_vec(), before })
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -143,17 +152,31 @@ impl Owner {
     }
 
     /// Folders that were left: its temporary ones, and cgroups with its number in their names.
-    pub(super) fn folders(&self, cgroups: &[PathBuf]) -> Vec<String> {
-        let id = self.id().to_string();
-        let of_owner =
-            |name: &str| name.split(|letter: char| !letter.is_ascii_digit()).any(|part| part == id);
-        let names = |folder: &Path| -> Vec<String> {
-            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-        };
-        let left = cgroups.iter().flat_map(|folder| names(folder)).filter(|name| of_owner(name));
-        left.chain(names(&self.path("tmp"))).collect()
+    pub(super) fn folders(&self) -> Vec<String> {
+        let names = self.left_cgroups().chain(entries(&self.path("tmp")));
+        names.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect()
     }
+
+    fn left_cgroups(&self) -> impl Iterator<Item = PathBuf> {
+        let id = self.id().to_string();
+        let of_owner = move |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.split(|letter: char| !letter.is_ascii_digit()).any(|part| part == id)
+        };
+        let now = self.cgroups.iter().flat_map(|folder| entries(folder));
+        now.filter(of_owner).filter(|path| !self.before.contains(path))
+    }
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+/// Removes a cgroup that nobody is in any more, and those in it. The files in it are the kernel's.
+fn remove_cgroup(folder: &Path) {
+    entries(folder).filter(|path| path.is_dir()).for_each(|inner| remove_cgroup(&inner));
+    // Somebody may still be on the way out: then it stays.
+    drop(fs::remove_dir(folder));
 }
 
 const PAUSE: Duration = Duration::from_millis(2);
@@ -166,5 +189,6 @@ impl Drop for Owner {
         drop(self.child.kill());
         drop(self.child.wait());
         proc::sweep(&format!("{CELL}={}", self.folder.path().display()));
+        self.left_cgroups().for_each(|left| remove_cgroup(&left));
     }
 }

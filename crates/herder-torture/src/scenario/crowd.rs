@@ -18,12 +18,16 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         )),
         act("zombies-after-waits", "a hundred awaited children leave no zombie", ZombiesAfterWaits),
         act("zombies-after-drops", "a hundred children dropped unawaited leave no zombie", ZombiesAfterDrops),
-        act("descriptors-after-runs", "two hundred runs leave no descriptor open", DescriptorsAfterRuns),
-        act(
+        alone(act(
+            "descriptors-after-runs",
+            "two hundred runs leave no descriptor open",
+            DescriptorsAfterRuns,
+        )),
+        alone(act(
             "descriptors-after-failures",
             "two hundred failed starts leave no descriptor and no zombie",
             DescriptorsAfterFailures,
-        ),
+        )),
         act("threads", "runs from sixteen threads at once each have their own output", Threads),
         alone(act("big-parent", "a spawn does not take longer in a program of 768 MiB", BigParent)),
         act("time-of-drop", "a drop does not wait for the child to end", TimeOfDrop),

@@ -9,7 +9,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     };
     let act = |name, promise, status| row(name, promise, Act::Status(status));
     vec![
-        act("exit-codes", "each code from 0 to 255 is told", AllCodes),
+        Scenario { heavy: true, ..act("exit-codes", "each code from 0 to 255 is told", AllCodes) },
         act("signals", "the signal that ended a child is told", Signals),
         act("code-no-signal", "a child that exits with 137 is told from one that was killed", CodeIsNoSignal),
         act("wait-twice", "a second wait gives the same status", WaitTwice),
