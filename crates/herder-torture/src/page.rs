@@ -18,6 +18,7 @@ The table is made by a program, which anybody can run again on a host of their o
 cargo run --release -p herder-torture --features peers -- all      # this page, and docs/torture.json
 cargo run --release -p herder-torture -- herder                    # Herder's own column: any failure is an error
 cargo run --release -p herder-torture -- try tokio drop-family     # one cell, with what was seen
+cargo run --release -p herder-torture -- page docs/torture*.json   # the page, with results of others of fewer rights
 ```
 
 An adapter does what the row says by means of one contender, in the best way that its documentation shows, as a process
@@ -29,8 +30,10 @@ contender claims anything. The promise is a second on a quiet machine; the judge
 something did not happen. `crates/herder-torture/src/contenders` has the adapters: corrections are welcome.
 ";
 
-/// The first results are shown in full; of others, which were had with other rights, what differs.
+/// The results of the most contenders are shown in full; of others, which were had with other rights, what differs.
 pub(crate) fn page(results: &[Results]) -> String {
+    let mut results: Vec<_> = results.iter().collect();
+    results.sort_by_key(|results| std::cmp::Reverse(results.contenders.len()));
     let mut text = HEAD.to_owned();
     let Some((full, others)) = results.split_first() else { return text };
     _ = writeln!(text, "\nRun on {}.", full.host.join("; "));
@@ -88,7 +91,7 @@ fn legend(text: &mut String) {
         _ = writeln!(text, "- **{failure}**: {}.", failure.meaning());
     }
     for reason in Reason::ALL {
-        _ = writeln!(text, "- ({}): not by anybody of these rights: {}.", reason.mark(), reason.text());
+        _ = writeln!(text, "- ({}): not kept where {}.", reason.mark(), reason.text());
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Scenario {
     pub(crate) heavy: bool,
 }
 
-/// What an owner of few rights can't do, whatever the library; given in place of a verdict.
+/// What takes more than process groups, and so more rights than some owners have; given in place of a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// It left its process group, and nothing else is signalled as one.
@@ -39,10 +39,12 @@ impl Reason {
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::LeftGroup => {
-                "no cgroup may be written to, and a signal to a process group misses who has left it"
+                "no cgroup may be written to: a signal to a process group misses who has left it (births below a \
+                 keeper, which would hold them, are not built)"
             }
             Self::OwnerGone => {
-                "no cgroup may be written to, and the kernel's PR_SET_PDEATHSIG ends the child alone"
+                "no cgroup may be written to: the kernel's PR_SET_PDEATHSIG ends the child alone (births below a \
+                 keeper, which would end the rest, are not built)"
             }
         }
     }
