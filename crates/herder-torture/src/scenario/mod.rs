@@ -31,10 +31,12 @@ pub(crate) enum Reason {
     LeftGroup,
     /// The owner was ended by the kernel, which then ends no more than the child (`PR_SET_PDEATHSIG`).
     OwnerGone,
+    /// Who is killed with the group of a child that has exited is neither named nor counted.
+    Unseen,
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 2] = [Self::LeftGroup, Self::OwnerGone];
+    pub(crate) const ALL: [Self; 3] = [Self::LeftGroup, Self::OwnerGone, Self::Unseen];
 
     pub(crate) fn text(self) -> &'static str {
         match self {
@@ -46,6 +48,10 @@ impl Reason {
                 "no cgroup may be written to: the kernel's PR_SET_PDEATHSIG ends the child alone (births below a \
                  keeper, which would end the rest, are not built)"
             }
+            Self::Unseen => {
+                "no cgroup may be written to: what was left behind was killed with its process group, whose members \
+                 the kernel does not list"
+            }
         }
     }
 
@@ -53,6 +59,7 @@ impl Reason {
         match self {
             Self::LeftGroup => "left group",
             Self::OwnerGone => "owner gone",
+            Self::Unseen => "unseen",
         }
     }
 }
