@@ -27,7 +27,8 @@ that nobody is overlooked; zombies, folders and memory are read from the kernel;
 against what the child did. Where there is *nothing to call* (no signals, no limits of time, no futures) the cell is
 `n/a`; *what happens to any program* (a drop, a panic, its own death) is judged by what came of it, whether or not a
 contender claims anything. The promise is a second on a quiet machine; the judge waits some seconds before it says that
-something did not happen. `crates/herder-torture/src/contenders` has the adapters: corrections are welcome.
+something did not happen. Each cell is tried once; where a contender wins or loses by a moment, the next run may differ.
+`crates/herder-torture/src/contenders` has the adapters: corrections are welcome.
 ";
 
 /// The results of the most contenders are shown in full; of others, which were had with other rights, what differs.
