@@ -18,6 +18,7 @@ The table is made by a program, which anybody can run again on a host of their o
 cargo run --release -p herder-torture --features peers -- all      # this page, and docs/torture.json
 cargo run --release -p herder-torture -- herder                    # Herder's own column: any failure is an error
 cargo run --release -p herder-torture -- try tokio drop-family     # one cell, with what was seen
+cargo run --release -p herder-torture -- page docs/torture*.json   # the page, with results of others of fewer rights
 ```
 
 An adapter does what the row says by means of one contender, in the best way that its documentation shows, as a process
@@ -26,11 +27,14 @@ that nobody is overlooked; zombies, folders and memory are read from the kernel;
 against what the child did. Where there is *nothing to call* (no signals, no limits of time, no futures) the cell is
 `n/a`; *what happens to any program* (a drop, a panic, its own death) is judged by what came of it, whether or not a
 contender claims anything. The promise is a second on a quiet machine; the judge waits some seconds before it says that
-something did not happen. `crates/herder-torture/src/contenders` has the adapters: corrections are welcome.
+something did not happen. Each cell is tried once; where a contender wins or loses by a moment, the next run may differ.
+`crates/herder-torture/src/contenders` has the adapters: corrections are welcome.
 ";
 
-/// The first results are shown in full; of others, which were had with other rights, what differs.
+/// The results of the most contenders are shown in full; of others, which were had with other rights, what differs.
 pub(crate) fn page(results: &[Results]) -> String {
+    let mut results: Vec<_> = results.iter().collect();
+    results.sort_by_key(|results| std::cmp::Reverse(results.contenders.len()));
     let mut text = HEAD.to_owned();
     let Some((full, others)) = results.split_first() else { return text };
     _ = writeln!(text, "\nRun on {}.", full.host.join("; "));
@@ -88,7 +92,7 @@ fn legend(text: &mut String) {
         _ = writeln!(text, "- **{failure}**: {}.", failure.meaning());
     }
     for reason in Reason::ALL {
-        _ = writeln!(text, "- ({}): not by anybody of these rights: {}.", reason.mark(), reason.text());
+        _ = writeln!(text, "- ({}): not kept where {}.", reason.mark(), reason.text());
     }
 }
 

@@ -90,7 +90,7 @@ fn judge(wanted: &Wanted, out: &mut impl Write) -> io::Result<bool> {
     write!(out, "{}", table::table(&results))?;
     writeln!(out, "{} s", begin.elapsed().as_secs())?;
     if let Some(path) = &wanted.json {
-        fs::write(path, serde_json::to_string_pretty(&results)? + "\n")?;
+        fs::write(path, serde_json::to_string(&results)? + "\n")?;
     }
     if let Some(path) = &wanted.page {
         fs::write(path, page::page(std::slice::from_ref(&results)))?;

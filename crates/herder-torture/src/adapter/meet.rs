@@ -67,6 +67,8 @@ fn shutdown<L: Library>(cell: &Cell, job: Job) -> Said<()> {
 
 fn held<L: Library>(cell: &Cell, job: &Job, end: End) -> Said<Option<Answer>> {
     let runtime = multi_thread();
+    // The child is dropped in it, if a call fails: it was there before.
+    let _entered = runtime.enter();
     let mut child = runtime.block_on(L::spawn(job))?;
     // Where it is dropped, if a call fails.
     let _entered = runtime.enter();

@@ -104,6 +104,8 @@ async fn graceful<L: Library>(cell: &Cell) -> Said<Ended> {
 fn short_lived_thread<L: Library>(cell: &Cell) -> Said<Ended> {
     let runtime = multi_thread();
     let job = cell.steps(&["wait-file:{go}", "exit:5"]);
+    // The child is dropped in it: it was there before.
+    let _entered = runtime.enter();
     let spawned = std::thread::spawn(move || runtime.block_on(L::spawn(&job))).join();
     let mut child = spawned.unwrap_or_else(|_| not_offered("it panicked"))?;
     // Where it is dropped.

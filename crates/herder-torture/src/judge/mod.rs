@@ -70,12 +70,18 @@ impl Judge {
 
     /// What can't be done with process groups alone is no failure where there is nothing else.
     fn forgiven(&self, beyond: Option<Reason>, verdict: Verdict) -> Verdict {
-        match (verdict, beyond) {
-            (Verdict::Failed { failure: Failure::Survivors, detail }, Some(reason)) if self.groups_only => {
-                Verdict::Forbidden { mark: reason.mark().to_owned(), detail }
-            }
-            (verdict, _) => verdict,
+        let (Verdict::Failed { failure, detail }, Some(reason), true) = (&verdict, beyond, self.groups_only)
+        else {
+            return verdict;
+        };
+        let excused = match reason {
+            Reason::LeftGroup | Reason::OwnerGone => Failure::Survivors,
+            Reason::Unseen => Failure::LostBytes,
+        };
+        if *failure != excused {
+            return verdict;
         }
+        Verdict::Forbidden { mark: reason.mark().to_owned(), detail: detail.clone() }
     }
 
     /// A tree meets its end. `None`: it was not up in time for its limit.

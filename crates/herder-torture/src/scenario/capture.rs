@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Act, Capture, Expect, Input, Scenario, Stream, row};
+use super::{Act, Capture, Expect, Input, Reason, Scenario, Stream, row};
 use crate::protocol::Ended;
 
 const KIB: u64 = 1024;
@@ -27,9 +27,22 @@ fn with_input(input: Input, capture: Capture) -> Capture {
 }
 
 pub(super) fn scenarios() -> Vec<Scenario> {
+    let mut rows = unlimited();
+    rows.extend(with_limits());
+    for row in &mut rows {
+        row.heavy = row.name.starts_with("huge");
+        row.beyond = (row.name == "output-after-exit").then_some(Reason::Unseen);
+    }
+    rows
+}
+
+fn act(name: &'static str, promise: &'static str, capture: Capture) -> Scenario {
+    row(name, promise, Act::Capture(capture))
+}
+
+fn unlimited() -> Vec<Scenario> {
     use Stream::{AllOrTold, Any, Bounded, Exactly, Pattern};
-    let act = |name, promise, capture| row(name, promise, Act::Capture(capture));
-    let mut rows = vec![
+    vec![
         act(
             "exact-bytes",
             "no newline is added, none is taken",
@@ -71,26 +84,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             run(&["print:x", "close-stdout", "close-stderr", "sleep:300ms", "exit:3"], 3, Exactly(b"x")),
         ),
         act(
-            "limit-partial",
-            "a limit keeps what was printed before",
-            limited(&["print:begun", "hang"], Exactly(b"begun")),
-        ),
-        act(
-            "limit-held-pipe",
-            "a limit ends a run whose pipe is held from another session",
-            limited(&["spawn-setsid:hang", "print:begun", "hang"], Exactly(b"begun")),
-        ),
-        act(
-            "limit-chatter",
-            "a limit ends a child that never stops printing",
-            limited(&["lines:100000000000"], Any),
-        ),
-        act(
-            "limit-unread-input",
-            "a limit ends a child that never reads its input",
-            with_input(Input::Pattern(8 * MIB), limited(&["print:begun", "hang"], Exactly(b"begun"))),
-        ),
-        act(
             "unread-input",
             "a child that ends without reading its input has its own status",
             with_input(Input::Pattern(8 * MIB), run(&["print:x", "exit:5"], 5, Exactly(b"x"))),
@@ -113,9 +106,31 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "a captured child does not read the input of our program unless told to",
             with_input(Input::Unset, run(&["cat"], 0, Exactly(b""))),
         ),
-    ];
-    for row in &mut rows {
-        row.heavy = row.name.starts_with("huge");
-    }
-    rows
+    ]
+}
+
+fn with_limits() -> Vec<Scenario> {
+    use Stream::{Any, Exactly};
+    vec![
+        act(
+            "limit-partial",
+            "a limit keeps what was printed before",
+            limited(&["print:begun", "hang"], Exactly(b"begun")),
+        ),
+        act(
+            "limit-held-pipe",
+            "a limit ends a run whose pipe is held from another session",
+            limited(&["spawn-setsid:hang", "print:begun", "hang"], Exactly(b"begun")),
+        ),
+        act(
+            "limit-chatter",
+            "a limit ends a child that never stops printing",
+            limited(&["lines:100000000000"], Any),
+        ),
+        act(
+            "limit-unread-input",
+            "a limit ends a child that never reads its input",
+            with_input(Input::Pattern(8 * MIB), limited(&["print:begun", "hang"], Exactly(b"begun"))),
+        ),
+    ]
 }

@@ -24,25 +24,33 @@ pub(crate) struct Scenario {
     pub(crate) heavy: bool,
 }
 
-/// What an owner of few rights can't do, whatever the library; given in place of a verdict.
+/// What takes more than process groups, and so more rights than some owners have; given in place of a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// It left its process group, and nothing else is signalled as one.
     LeftGroup,
     /// The owner was ended by the kernel, which then ends no more than the child (`PR_SET_PDEATHSIG`).
     OwnerGone,
+    /// Who is killed with the group of a child that has exited is neither named nor counted.
+    Unseen,
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 2] = [Self::LeftGroup, Self::OwnerGone];
+    pub(crate) const ALL: [Self; 3] = [Self::LeftGroup, Self::OwnerGone, Self::Unseen];
 
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::LeftGroup => {
-                "no cgroup may be written to, and a signal to a process group misses who has left it"
+                "no cgroup may be written to: a signal to a process group misses who has left it (births below a \
+                 keeper, which would hold them, are not built)"
             }
             Self::OwnerGone => {
-                "no cgroup may be written to, and the kernel's PR_SET_PDEATHSIG ends the child alone"
+                "no cgroup may be written to: the kernel's PR_SET_PDEATHSIG ends the child alone (births below a \
+                 keeper, which would end the rest, are not built)"
+            }
+            Self::Unseen => {
+                "no cgroup may be written to: what was left behind was killed with its process group, whose members \
+                 the kernel does not list"
             }
         }
     }
@@ -51,6 +59,7 @@ impl Reason {
         match self {
             Self::LeftGroup => "left group",
             Self::OwnerGone => "owner gone",
+            Self::Unseen => "unseen",
         }
     }
 }
