@@ -41,16 +41,15 @@ impl Reason {
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::LeftGroup => {
-                "no cgroup may be written to: a signal to a process group misses who has left it (births below a \
-                 keeper, which would hold them, are not built)"
+                "neither a cgroup nor a keeper can be had: a signal to a process group misses who has left it"
             }
             Self::OwnerGone => {
-                "no cgroup may be written to: the kernel's PR_SET_PDEATHSIG ends the child alone (births below a \
-                 keeper, which would end the rest, are not built)"
+                "neither a cgroup nor a keeper can be had: the kernel's PR_SET_PDEATHSIG ends the child alone, and \
+                 once init has reaped that, its group is nobody's to signal"
             }
             Self::Unseen => {
-                "no cgroup may be written to: what was left behind was killed with its process group, whose members \
-                 the kernel does not list"
+                "neither a cgroup nor a keeper can be had: what was left behind was killed with its process group, \
+                 whose members the kernel does not list"
             }
         }
     }
