@@ -19,6 +19,8 @@ pub(crate) fn facts() -> Vec<String> {
     facts.extend(host().into_iter().filter_map(|(strength, able)| match (strength, able) {
         (Strength::Cgroup, Ok(())) => Some("cgroup v2: a group may be made here".to_owned()),
         (Strength::Cgroup, Err(refusal)) => Some(format!("cgroup v2: no: {}", refusal.reason)),
+        (Strength::Keeper, Ok(())) => Some("births by the keeper: yes".to_owned()),
+        (Strength::Keeper, Err(refusal)) => Some(format!("births by the keeper: no: {}", refusal.reason)),
         _ => None,
     }));
     if let Ok(disabled) = std::env::var("HERDER_DISABLE") {
