@@ -23,6 +23,8 @@
 mod signal;
 mod step;
 mod types;
+#[cfg(any(windows, test))]
+mod wide;
 
 #[cfg(target_os = "linux")]
 mod linux;
