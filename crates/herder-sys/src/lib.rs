@@ -18,7 +18,8 @@
 //! The environment variable `HERDER_DISABLE`, read once, turns mechanisms off that misbehave on a host, and is
 //! how the tests force every rung: a comma-separated list of `clone3`, `clone_pidfd`, `pidfd`, `shared_memory`,
 //! `close_range`, `cgroup` and `keeper` (no scopes of that kind), `cgroup_kill` (processes are frozen and killed one by one, as on
-//! Linux before 5.14), `pidfd_group` (for the keeper).
+//! Linux before 5.14), `pidfd_group` (for the keeper), `job_list` (on Windows a child is born suspended, and put
+//! into its job then).
 
 mod disabled;
 mod scope_types;
@@ -47,8 +48,9 @@ pub use step::{Group, SpawnStep};
 #[cfg(windows)]
 pub use sys::{Console, ExitWatch, KILL_CODE, WindowsRequest, candidates, check_command_line, compare_names};
 pub use sys::{
-    Launch, PreExec, Process, ProcessHandle, REACHES_GROUPS, SPAWN_BLOCKS, Scope, environment, facts,
-    foreground_terminal, is_permanent_thread, is_shortage, mechanism, spawn, spawn_on_thread, was_ended,
+    Launch, MECHANISMS, PreExec, Process, ProcessHandle, REACHES_GROUPS, SPAWN_BLOCKS, Scope, environment,
+    facts, foreground_terminal, is_permanent_thread, is_shortage, mechanism, spawn, spawn_on_thread,
+    was_ended,
 };
 #[cfg(unix)]
 pub use sys::{data_limit, keeper, pipe, set_nonblocking, spawn_later, stack_limit, tidy_scopes};
