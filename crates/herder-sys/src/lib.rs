@@ -18,25 +18,46 @@
 //! The environment variable `HERDER_DISABLE`, read once, turns mechanisms off that misbehave on a host, and is
 //! how the tests force every rung: a comma-separated list of `clone3`, `clone_pidfd`, `pidfd`, `shared_memory`,
 //! `close_range`, `cgroup` and `keeper` (no scopes of that kind), `cgroup_kill` (processes are frozen and killed one by one, as on
-//! Linux before 5.14), `pidfd_group` (for the keeper).
+//! Linux before 5.14), `pidfd_group` (for the keeper), `job_list` (on Windows a child is born suspended, and put
+//! into its job then).
 
+mod disabled;
+mod scope_types;
 mod signal;
 mod step;
 mod types;
+#[cfg(any(windows, test))]
+mod wide;
 
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 use linux as sys;
 
-#[cfg(not(target_os = "linux"))]
-compile_error!("herder-sys has a backend for Linux only, so far");
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows as sys;
 
+#[cfg(not(any(target_os = "linux", windows)))]
+compile_error!("herder-sys has backends for Linux and Windows only, so far");
+
+pub use scope_types::{Limit, Mechanism, Member, Refusal, ScopeStats};
 pub use signal::{ParseSignalError, Signal};
 pub use step::{Group, SpawnStep};
+#[cfg(windows)]
+pub use sys::{Console, ExitWatch, KILL_CODE, WindowsRequest, candidates, check_command_line, compare_names};
 pub use sys::{
-    Launch, Limit, Mechanism, Member, PreExec, Process, ProcessHandle, Refusal, Scope, ScopeStats,
-    data_limit, environment, facts, foreground_terminal, is_permanent_thread, is_shortage, keeper, mechanism,
-    pipe, set_nonblocking, spawn, spawn_later, spawn_on_thread, stack_limit, tidy_scopes,
+    Launch, MECHANISMS, PreExec, Process, ProcessHandle, REACHES_GROUPS, SPAWN_BLOCKS, Scope, environment,
+    facts, foreground_terminal, is_permanent_thread, is_shortage, mechanism, spawn, spawn_on_thread,
+    was_ended,
 };
-pub use types::{Exit, Facts, FdSource, LaunchError, Pipe, Resource, SpawnRequest, Spawned, Strings, Usage};
+#[cfg(unix)]
+pub use sys::{data_limit, keeper, pipe, set_nonblocking, spawn_later, stack_limit, tidy_scopes};
+#[cfg(unix)]
+pub use types::Pipe;
+pub use types::{
+    Exit, Facts, FdSource, LaunchError, OwnedDescriptor, Resource, SpawnRequest, Spawned, Strings, Usage,
+};
+#[cfg(windows)]
+pub use wide::WideError;
