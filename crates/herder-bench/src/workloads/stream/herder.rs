@@ -9,8 +9,7 @@ use ::herder::{Child, Command, Stdio};
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 
-use super::{BLOCK, FAN, Job, Reader, Use};
-use crate::contenders::{on_runtime, runtime};
+use super::{BLOCK, FAN, Job, Reader, Use, run};
 
 pub(super) fn readers(what: Use) -> Vec<Reader> {
     match what {
@@ -32,14 +31,6 @@ pub(super) fn readers(what: Use) -> Vec<Reader> {
             vec![("herder-ct", |job| run(false, job, fan)), ("herder-mt", |job| run(true, job, fan))]
         }
     }
-}
-
-fn run<F: Future<Output = io::Result<()>> + Send + 'static>(
-    multi: bool,
-    job: &Job,
-    work: fn(Job) -> F,
-) -> io::Result<()> {
-    on_runtime(&runtime(multi)?, work(job.clone()))
 }
 
 fn start(job: &Job) -> io::Result<Child> {

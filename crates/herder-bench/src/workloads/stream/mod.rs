@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::Effort;
+use crate::contenders::{on_runtime, runtime};
 use crate::stats::{Shuffle, median};
 use crate::table::Table;
 use crate::worker::WORKER;
@@ -155,4 +156,13 @@ pub(crate) fn write(total: u64) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Runs `work` to its end, in a runtime of one thread or of several.
+fn run<F: Future<Output = io::Result<()>> + Send + 'static>(
+    multi: bool,
+    job: &Job,
+    work: fn(Job) -> F,
+) -> io::Result<()> {
+    on_runtime(&runtime(multi)?, work(job.clone()))
 }

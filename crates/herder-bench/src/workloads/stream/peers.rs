@@ -15,8 +15,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio_process_tools as tpt;
 use tpt::{Consumable, NumBytesExt};
 
-use super::{BLOCK, FAN, Job, Reader, Use};
-use crate::contenders::{on_runtime, runtime};
+use super::{BLOCK, FAN, Job, Reader, Use, run};
 
 pub(super) fn readers(what: Use) -> Vec<Reader> {
     match what {
@@ -41,14 +40,6 @@ pub(super) fn readers(what: Use) -> Vec<Reader> {
             ("process-tools-mt", |job| run(true, job, tools_fan)),
         ],
     }
-}
-
-fn run<F: Future<Output = io::Result<()>> + Send + 'static>(
-    multi: bool,
-    job: &Job,
-    work: fn(Job) -> F,
-) -> io::Result<()> {
-    on_runtime(&runtime(multi)?, work(job.clone()))
 }
 
 fn command(job: &Job) -> Command {
