@@ -22,6 +22,8 @@
 
 mod signal;
 mod types;
+#[cfg(any(windows, test))]
+mod wide;
 
 #[cfg(target_os = "linux")]
 mod linux;
