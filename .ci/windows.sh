@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# The tests of Herder on Windows' interface: built here for x86_64-pc-windows-gnu and run by Wine. For Debian 12 or
+# later, as root. Everything that takes long to get lies in a folder outside of the checkout and is used again:
+#   bash .ci/windows.sh prepare              compiler, linker, and Wine in a folder of its own
+#   bash .ci/windows.sh test CARGO-ARGS...   prepare, then `cargo test` for Windows
+#   bash .ci/windows.sh cargo ARGS...        prepare, then any command of cargo for Windows
+#   bash .ci/windows.sh wine PROGRAM ...     one program (this is what cargo calls for each test program)
+#
+#   HERDER_CI_CACHE     that folder (${XDG_CACHE_HOME:-$HOME/.cache}/herder-ci)
+#   HERDER_WINE_TARGET  where cargo builds (a folder in there, by the compiler's version)
+#   HERDER_WINE_LIMIT   seconds that one test program may take (900)
+set -euo pipefail
+
+# What is in the folders: another number makes them anew.
+readonly REVISION=1
+readonly SUITE=trixie
+readonly TARGET=x86_64-pc-windows-gnu
+readonly RUNNER=CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER
+
+self=$(readlink -f "${BASH_SOURCE[0]}")
+cache=${HERDER_CI_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/herder-ci}
+tree=$cache/wine-$SUITE-$REVISION
+export WINEPREFIX=$cache/prefix-$SUITE-$REVISION WINEARCH=win64 WINEDEBUG=${WINEDEBUG:--all}
+# No Mono, Gecko, menu entries or crash dialogues: tests need none of them.
+export WINEDLLOVERRIDES='mscoree=;mshtml=;winemenubuilder.exe=;winedbg.exe='
+
+fail() {
+  echo "windows: $*" >&2
+  exit 1
+}
+
+# Waits for nothing for ever: a mirror that is away, or another apt, ends it with an error.
+apt() {
+  DEBIAN_FRONTEND=noninteractive timeout --kill-after=10 600 \
+    apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o Acquire::http::Timeout=60 -q -y "$@" </dev/null
+}
+
+install() {
+  local package missing=()
+  for package in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  apt update || fail "the lists of packages can't be had"
+  apt install --no-install-recommends "${missing[@]}" || fail "these packages can't be had: ${missing[*]}"
+}
+
+mirror() {
+  local found
+  found=$(sed -nE 's/^URIs: *([^ ]+).*/\1/p; s/^deb (\[[^]]*\] )?([^ ]+) .*/\2/p' \
+    /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null | head -n 1)
+  echo "${found:-http://deb.debian.org/debian}"
+}
+
+# Debian 13 with its Wine 10, in a folder: the Wine 8 of Debian 12 loses programs, and mangles arguments.
+make_tree() {
+  [ ! -e "$tree/ready" ] || return 0
+  rm -rf "$tree"
+  timeout --kill-after=10 900 debootstrap --variant=minbase "$SUITE" "$tree" "$(mirror)" </dev/null ||
+    fail "a Debian $SUITE can't be had from $(mirror)"
+  timeout --kill-after=10 900 chroot "$tree" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -qy --no-install-recommends wine wine64 </dev/null || fail "Wine can't be had"
+  chroot "$tree" apt-get clean
+  touch "$tree/ready"
+}
+
+# Runs a command where Wine is: in a mount namespace of its own the system's folders are the tree's, all others these.
+inside() {
+  # shellcheck disable=SC2016 # the inner shell expands them
+  TREE=$tree DIR=$PWD unshare --mount sh -c '
+    for dir in /*; do
+      case $dir in
+        /bin | /boot | /etc | /lib* | /lost+found | /opt | /run | /sbin | /usr | /var) ;;
+        *) [ ! -d "$dir" ] || { mkdir -p "$TREE$dir" && mount --rbind "$dir" "$TREE$dir"; } ;;
+      esac
+    done
+    exec chroot "$TREE" env -u TREE -u DIR PATH=/usr/bin:/bin sh -c "cd \"\$0\" && exec \"\$@\"" "$DIR" "$@"
+  ' sh "$@"
+}
+
+make_prefix() {
+  [ ! -e "$WINEPREFIX/ready" ] || return 0
+  rm -rf "$WINEPREFIX"
+  inside timeout --kill-after=10 300 wineboot --init </dev/null >"$cache/wineboot.log" 2>&1 ||
+    fail "Wine can't be set up; see $cache/wineboot.log"
+  inside timeout --kill-after=10 60 wineserver --wait || fail "Wine's set-up does not end"
+  touch "$WINEPREFIX/ready"
+}
+
+prepare() {
+  [ "$(id -u)" = 0 ] || fail "root is needed, for packages and for the folder that Wine lives in"
+  command -v apt-get >/dev/null || fail "this is for Debian: there is no apt-get"
+  mkdir -p "$cache"
+  exec 8>"$cache/windows.lock"
+  flock --wait 1800 8 || fail "another run has had $cache for half an hour"
+  # The toolchain of rustup has no standard library for Windows; that of Debian brings the sources of its own.
+  install rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64-win32 debootstrap
+  make_tree
+  make_prefix
+}
+
+# cargo for Windows. All goes through the environment, so that whatever cargo calls has it, too.
+foreign() {
+  local version status=0 hold
+  version=$(/usr/bin/rustc --version | cut -d' ' -f2)
+  export PATH=/usr/bin:$PATH RUSTC_BOOTSTRAP=1 CARGO_BUILD_TARGET=$TARGET
+  export CARGO_UNSTABLE_BUILD_STD=std,panic_unwind,test
+  export CARGO_TARGET_DIR=${HERDER_WINE_TARGET:-$cache/target-windows-$version}
+  export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc
+  export "$RUNNER=bash $self wine"
+  unset RUSTUP_TOOLCHAIN CARGO RUSTC
+  # A program that only waits keeps Wine's services up between the test programs. They hold its streams then, and not
+  # those of a test.
+  hold=$cache/hold.$$
+  mkfifo "$hold"
+  inside wine cmd.exe <"$hold" >/dev/null 2>&1 8>&- &
+  exec 9>"$hold"
+  rm "$hold"
+  /usr/bin/cargo "$@" 8>&- 9>&- || status=$?
+  exec 9>&-
+  inside wineserver --kill || true
+  return "$status"
+}
+
+main() {
+  local command=${1:-}
+  [ $# = 0 ] || shift
+  case $command in
+    prepare) prepare ;;
+    test) prepare && foreign test "$@" ;;
+    cargo) prepare && foreign "$@" ;;
+    wine)
+      # A test that starts cargo's programs itself would have each wrapped once more.
+      unset "$RUNNER"
+      inside timeout --kill-after=10 "${HERDER_WINE_LIMIT:-900}" wine "$@"
+      ;;
+    *)
+      sed -n '2,/^set -eu/{/^set/d; s/^# \{0,1\}//; p}' "$self"
+      exit 2
+      ;;
+  esac
+}
+
+main "$@"
