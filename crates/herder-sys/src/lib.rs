@@ -20,6 +20,8 @@
 //! `close_range`, `cgroup` (no scopes of that kind), `cgroup_kill` (processes are frozen and killed one by one, as on
 //! Linux before 5.14), `pidfd_group` (for the keeper).
 
+mod disabled;
+mod scope_types;
 mod signal;
 mod types;
 #[cfg(any(windows, test))]
@@ -30,16 +32,29 @@ mod linux;
 #[cfg(target_os = "linux")]
 use linux as sys;
 
-#[cfg(not(target_os = "linux"))]
-compile_error!("herder-sys has a backend for Linux only, so far");
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows as sys;
 
+#[cfg(not(any(target_os = "linux", windows)))]
+compile_error!("herder-sys has backends for Linux and Windows only, so far");
+
+pub use scope_types::{Limit, Mechanism, Member, Refusal, ScopeStats};
 pub use signal::{ParseSignalError, Signal};
+#[cfg(windows)]
+pub use sys::{Console, ExitWatch, KILL_CODE, WindowsRequest, candidates, check_command_line, compare_names};
 pub use sys::{
-    Launch, Limit, Mechanism, Member, PreExec, Process, ProcessHandle, Refusal, Scope, ScopeStats,
-    environment, facts, foreground_terminal, is_permanent_thread, is_shortage, keeper, mechanism, pipe,
-    set_nonblocking, spawn, spawn_on_thread, stack_limit, tidy_scopes,
+    Launch, PreExec, Process, ProcessHandle, REACHES_GROUPS, SPAWN_BLOCKS, Scope, environment, facts,
+    foreground_terminal, is_permanent_thread, is_shortage, mechanism, spawn, spawn_on_thread, was_ended,
 };
+#[cfg(unix)]
+pub use sys::{keeper, pipe, set_nonblocking, stack_limit, tidy_scopes};
+#[cfg(unix)]
+pub use types::Pipe;
 pub use types::{
-    Exit, Facts, FdSource, Group, LaunchError, Pipe, Resource, SpawnRequest, SpawnStep, Spawned, Strings,
-    Usage,
+    Exit, Facts, FdSource, Group, LaunchError, OwnedDescriptor, Resource, SpawnRequest, SpawnStep, Spawned,
+    Strings, Usage,
 };
+#[cfg(windows)]
+pub use wide::WideError;

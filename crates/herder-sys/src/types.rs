@@ -1,8 +1,8 @@
 //! Plain data that crosses the line between the library and a backend.
 
-use std::ffi::{CStr, OsStr, OsString, c_char};
-use std::os::fd::{OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
+#[cfg(unix)]
+use std::ffi::{CStr, c_char};
+use std::ffi::{OsStr, OsString};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,15 @@ use std::{fmt, io};
 
 use crate::{Launch, PreExec, Process, Scope, Signal};
 
-/// A list of NUL-terminated strings in one buffer, as `execve` wants them.
+/// What a program holds of an open file, pipe or socket: a descriptor on Unix.
+#[cfg(unix)]
+pub type OwnedDescriptor = std::os::fd::OwnedFd;
+
+/// What a program holds of an open file, pipe or socket: a handle on Windows.
+#[cfg(windows)]
+pub type OwnedDescriptor = std::os::windows::io::OwnedHandle;
+
+/// A list of NUL-terminated strings in one buffer, as `execve` wants them: on Windows in the encoding of `OsStr`.
 ///
 /// One allocation for all strings: a `Vec<CString>` would make one for each of some hundred variables, at each
 /// spawn.
@@ -35,11 +43,12 @@ impl Strings {
     pub fn push(&mut self, parts: &[&OsStr]) -> io::Result<()> {
         let start = self.bytes.len();
         for part in parts {
-            if part.as_bytes().contains(&0) {
+            let part = part.as_encoded_bytes();
+            if part.contains(&0) {
                 self.bytes.truncate(start);
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "a NUL byte in a string"));
             }
-            self.bytes.extend_from_slice(part.as_bytes());
+            self.bytes.extend_from_slice(part);
         }
         self.bytes.push(0);
         self.starts.push(start);
@@ -63,7 +72,7 @@ impl Strings {
     pub fn get(&self, index: usize) -> Option<&OsStr> {
         let start = *self.starts.get(index)?;
         let end = self.starts.get(index + 1).copied().unwrap_or(self.bytes.len()) - 1;
-        Some(OsStr::from_bytes(self.bytes.get(start..end)?))
+        Some(os_str(self.bytes.get(start..end)?))
     }
 
     /// All strings, without their NULs.
@@ -76,24 +85,37 @@ impl Strings {
     /// name, as in `std`).
     pub fn pairs(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.iter().filter_map(|text| {
-            let bytes = text.as_bytes();
+            let bytes = text.as_encoded_bytes();
             let equals = 1 + bytes.get(1..)?.iter().position(|byte| *byte == b'=')?;
-            Some((OsStr::from_bytes(&bytes[..equals]), OsStr::from_bytes(&bytes[equals + 1..])))
+            Some((os_str(&bytes[..equals]), os_str(&bytes[equals + 1..])))
         })
     }
 
     /// All strings, as C has them.
+    #[cfg(unix)]
     pub(crate) fn iter_c(&self) -> impl Iterator<Item = &CStr> {
         self.starts.iter().filter_map(|&start| CStr::from_bytes_until_nul(&self.bytes[start..]).ok())
     }
 
     /// Pointers to all strings and a null pointer: valid while `self` lives and is not changed.
+    #[cfg(unix)]
     pub(crate) fn pointers(&self) -> Vec<*const c_char> {
         let mut pointers = Vec::with_capacity(self.starts.len() + 1);
         pointers.extend(self.starts.iter().map(|&start| self.bytes[start..].as_ptr().cast()));
         pointers.push(std::ptr::null());
         pointers
     }
+}
+
+#[cfg(unix)]
+fn os_str(bytes: &[u8]) -> &OsStr {
+    std::os::unix::ffi::OsStrExt::from_bytes(bytes)
+}
+
+#[cfg(windows)]
+fn os_str(bytes: &[u8]) -> &OsStr {
+    // SAFETY: what `push` got as a whole `OsStr`s' encoding, cut before or behind an ASCII letter at most.
+    unsafe { OsStr::from_encoded_bytes_unchecked(bytes) }
 }
 
 /// Shows the number of strings only: arguments and variables may be secrets.
@@ -103,17 +125,17 @@ impl fmt::Debug for Strings {
     }
 }
 
-/// Where a file descriptor of the child comes from.
+/// Where a descriptor of the child comes from.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum FdSource {
     /// A descriptor of ours.
-    Fd(Arc<OwnedFd>),
+    Fd(Arc<OwnedDescriptor>),
     /// The null device, opened by the child for reading and writing.
     Null,
     /// What the child has at this number already, whatever it is (1 for "stderr goes where stdout goes" once
     /// stdout is placed).
-    Same(RawFd),
+    Same(i32),
 }
 
 /// The process group that a child is born into.
@@ -169,7 +191,7 @@ pub struct SpawnRequest {
     pub cwd: Option<OsString>,
     /// What the child has at which number. Numbers that are not named: 0, 1 and 2 are inherited, others follow
     /// [`inherit_fds`](Self::inherit_fds).
-    pub fds: Vec<(RawFd, FdSource)>,
+    pub fds: Vec<(i32, FdSource)>,
     /// Whether other descriptors without close-on-exec reach the child (default: no, they are closed).
     pub inherit_fds: bool,
     /// The process group or session.
@@ -200,6 +222,9 @@ pub struct SpawnRequest {
     pub latch: bool,
     /// The scope to be born in. What was asked for is done or refused, never left out.
     pub scope: Option<Scope>,
+    /// What only Windows has.
+    #[cfg(windows)]
+    pub windows: crate::WindowsRequest,
 }
 
 impl SpawnRequest {
@@ -227,6 +252,8 @@ impl SpawnRequest {
             pre_exec: Vec::new(),
             latch: false,
             scope: None,
+            #[cfg(windows)]
+            windows: crate::WindowsRequest::default(),
         }
     }
 }
@@ -242,13 +269,14 @@ pub struct Spawned {
 }
 
 /// A pipe: the end that is ours does not block, the other does; both are close-on-exec.
+#[cfg(unix)]
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Pipe {
     /// Our end.
-    pub ours: OwnedFd,
+    pub ours: OwnedDescriptor,
     /// The child's end.
-    pub theirs: OwnedFd,
+    pub theirs: OwnedDescriptor,
 }
 
 /// What failed between the birth of a child and its `execve`.
@@ -268,6 +296,7 @@ impl LaunchError {
         Self { step, errno }
     }
 
+    #[cfg(unix)]
     pub(crate) fn last(step: SpawnStep) -> Self {
         Self { step, errno: io::Error::last_os_error().raw_os_error().unwrap_or(0) }
     }
@@ -326,6 +355,7 @@ pub enum SpawnStep {
 }
 
 impl SpawnStep {
+    #[cfg(unix)]
     pub(crate) fn from_code(code: u32) -> Self {
         const ALL: [SpawnStep; 19] = [
             SpawnStep::Prepare,

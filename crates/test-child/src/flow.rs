@@ -2,17 +2,15 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{self, Signal};
-use nix::unistd;
-
+use crate::os::{self, Code, family, inspect, signals};
 use crate::script::Script;
-use crate::step::{Standard, Step, Stream};
-use crate::{family, input, inspect, output, signals};
+use crate::step::{Step, Stream};
+use crate::{input, output};
 
 /// A step that could not be done.
 #[derive(Debug)]
@@ -43,12 +41,13 @@ impl<'a> Runner<'a> {
     }
 
     /// A runner for the script of a handler.
+    #[cfg(unix)]
     pub(crate) fn of_handler(steps: &'a [Step]) -> Self {
         Self { steps, operands: &[], raw: &[], held: Vec::new() }
     }
 
     /// Runs every step; the code is the one that `main` returns.
-    pub(crate) fn run_main(&mut self) -> Result<u8, Failed> {
+    pub(crate) fn run_main(&mut self) -> Result<Code, Failed> {
         let steps = self.steps;
         for (index, step) in steps.iter().enumerate() {
             let done = match step {
@@ -71,34 +70,32 @@ impl<'a> Runner<'a> {
             Step::Lines(count) => output::lines(*count),
             Step::Tick(count, pause) => output::tick(*count, *pause),
             Step::WriteUntilEpipe => output::until_epipe(),
-            Step::WriteFd(fd, text) => {
-                output::write_all(OpenOptions::new().write(true).open(format!("/dev/fd/{fd}"))?, text)
-            }
-            Step::ReadFd(fd) => input::copy(&File::open(format!("/dev/fd/{fd}"))?).map(drop),
+            Step::WriteFd(fd, text) => output::write_all(os::numbered(*fd, true)?, text),
+            Step::ReadFd(fd) => input::copy(&os::numbered(*fd, false)?).map(drop),
             Step::Cat => input::copy(&io::stdin()).map(drop),
             Step::EchoStdin => input::echo(),
             Step::ReadStdinLine => input::line(),
             Step::StdinCount => output::say(&input::drain()?.to_string()),
             Step::EofWait => input::drain().map(drop),
-            Step::Close(which) => close(*which),
+            Step::Close(which) => os::close(*which),
             Step::Catch(caught) => signals::catch(caught),
             Step::Block(blocked) => signals::block(blocked),
             Step::On(signal, script) => signals::on(*signal, script),
-            Step::KillSelf(signal) => Ok(signal::raise(*signal)?),
-            Step::StopSelf => Ok(signal::raise(Signal::SIGSTOP)?),
+            Step::KillSelf(signal) => os::kill_self(*signal),
+            Step::StopSelf => os::stop_self(),
             Step::Query(query) => {
                 output::write_all(io::stdout(), inspect::answer(query, self.operands)?.as_bytes())
             }
             Step::Spawn(birth, script) => family::spawn(*birth, script),
             Step::WaitChildren => family::wait_children(),
-            Step::Setsid => Ok(unistd::setsid().map(drop)?),
-            Step::Setpgid => Ok(unistd::setpgid(unistd::Pid::from_raw(0), unistd::Pid::from_raw(0))?),
+            Step::Setsid => os::setsid(),
+            Step::Setpgid => os::setpgid(),
             Step::Sleep(time) => {
                 std::thread::sleep(*time);
                 Ok(())
             }
             Step::Hang => loop {
-                unistd::pause();
+                std::thread::park();
             },
             Step::Spin(time) => {
                 spin(*time);
@@ -109,7 +106,7 @@ impl<'a> Runner<'a> {
             Step::Touch(path) => OpenOptions::new().create(true).append(true).open(path).map(drop),
             Step::Abort => std::process::abort(),
             Step::Segv => signals::segv(),
-            Step::Exit(code) => std::process::exit(i32::from(*code)),
+            Step::Exit(code) => os::exit(*code),
             Step::Flush => Ok(()),
             Step::Ignore(_) | Step::ExitAfterMain(_) => unreachable!("done by run_main, refused in handlers"),
         }
@@ -121,15 +118,6 @@ impl<'a> Runner<'a> {
         self.held.push(vec![1; size]);
         Ok(())
     }
-}
-
-fn close(which: Standard) -> io::Result<()> {
-    let fd = match which {
-        Standard::In => 0,
-        Standard::Out => 1,
-        Standard::Err => 2,
-    };
-    Ok(unistd::close(fd)?)
 }
 
 fn spin(time: Option<Duration>) {

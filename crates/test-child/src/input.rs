@@ -1,16 +1,12 @@
 //! The steps that read. Nothing is read ahead: what one step leaves, the next one or a child finds.
 
 use std::io;
-use std::os::fd::AsFd;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout};
-use nix::unistd;
-
+use crate::os::{AsStream, read};
 use crate::output;
 
 /// Copies to stdout until the end, and counts.
-pub(crate) fn copy(from: &impl AsFd) -> io::Result<u64> {
+pub(crate) fn copy(from: &impl AsStream) -> io::Result<u64> {
     each_block(from, |block| output::write_all(io::stdout(), block))
 }
 
@@ -39,7 +35,7 @@ pub(crate) fn line() -> io::Result<()> {
     output::write_all(io::stdout(), &[b"read ", &line[..], b"\n"].concat())
 }
 
-fn each_block(from: &impl AsFd, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<u64> {
+fn each_block(from: &impl AsStream, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<u64> {
     let mut block = vec![0; 64 * 1024];
     let mut count = 0;
     loop {
@@ -49,20 +45,6 @@ fn each_block(from: &impl AsFd, mut take: impl FnMut(&[u8]) -> io::Result<()>) -
                 take(&block[..length])?;
                 count += length as u64;
             }
-        }
-    }
-}
-
-fn read(from: &impl AsFd, into: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match unistd::read(from, into) {
-            Ok(length) => return Ok(length),
-            Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => {
-                let mut wait = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
-                nix::poll::poll(&mut wait, PollTimeout::NONE)?;
-            }
-            Err(errno) => return Err(errno.into()),
         }
     }
 }

@@ -5,13 +5,11 @@
 
 #![forbid(unsafe_code)]
 
-mod family;
 mod flow;
 mod input;
-mod inspect;
+mod os;
 mod output;
 mod script;
-mod signals;
 mod step;
 
 use std::ffi::OsString;
@@ -33,7 +31,7 @@ fn main() -> ExitCode {
         Err(wrong) => return complain(&wrong, WRONG_SCRIPT),
     };
     match flow::Runner::new(&script).run_main() {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => os::exit_code(code),
         Err(failed) => complain(&failed, FAILED_STEP),
     }
 }

@@ -2,31 +2,19 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout};
-use nix::unistd;
+use crate::os::{self, AsStream};
 
 /// The pattern repeats after this many bytes: a prime, so that a lost block of a round size shows.
 const PERIOD: usize = 251;
 const BLOCK: usize = 64 * 1024;
 
 /// Writes all of it, with as few system calls as the other side allows, and buffers nothing.
-pub(crate) fn write_all(to: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_all(to: impl AsStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        match unistd::write(to.as_fd(), bytes) {
-            Ok(written) => bytes = &bytes[written..],
-            Err(Errno::EINTR) => {}
-            // Whoever gave us the descriptor may have made it non-blocking.
-            Err(Errno::EAGAIN) => {
-                let mut wait = [PollFd::new(to.as_fd(), PollFlags::POLLOUT)];
-                nix::poll::poll(&mut wait, PollTimeout::NONE)?;
-            }
-            Err(errno) => return Err(errno.into()),
-        }
+        bytes = &bytes[os::write(&to, bytes)?..];
     }
     Ok(())
 }
@@ -37,12 +25,12 @@ pub(crate) fn say(text: &str) -> io::Result<()> {
 }
 
 /// So many bytes of the pattern: byte `i` is `i mod 251`.
-pub(crate) fn bytes(to: impl AsFd, count: u64) -> io::Result<()> {
+pub(crate) fn bytes(to: impl AsStream, count: u64) -> io::Result<()> {
     let pattern = pattern();
     let mut done = 0;
     while done < count {
         let block = next_block(&pattern, done, count - done);
-        write_all(to.as_fd(), block)?;
+        write_all(&to, block)?;
         done += block.len() as u64;
     }
     Ok(())
@@ -86,11 +74,10 @@ pub(crate) fn until_epipe() -> io::Result<()> {
     let pattern = pattern();
     let mut done = 0_u64;
     loop {
-        match unistd::write(io::stdout(), next_block(&pattern, done, u64::MAX)) {
+        match os::write(&io::stdout(), next_block(&pattern, done, u64::MAX)) {
             Ok(written) => done += written as u64,
-            Err(Errno::EINTR) => {}
-            Err(Errno::EPIPE) => break,
-            Err(errno) => return Err(errno.into()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            Err(error) => return Err(error),
         }
     }
     write_all(io::stderr(), format!("epipe after {done} bytes\n").as_bytes())

@@ -5,9 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use nix::sys::resource::Resource;
-use nix::sys::signal::Signal;
-
+use crate::os::{self, Resource, Signal};
 use crate::step::{Birth, Query, Standard, Step, Stream};
 
 /// A whole command line: the steps, and the operands after `--`.
@@ -224,17 +222,16 @@ impl<'a> Operand<'a> {
     }
 
     fn signals(&self) -> Result<Vec<Signal>, Wrong> {
-        self.text()?.split('+').map(|name| signal(name).ok_or_else(|| self.wrong("a signal"))).collect()
+        self.text()?.split('+').map(|name| os::signal(name).ok_or_else(|| self.wrong("a signal"))).collect()
     }
 
     fn signal(&self) -> Result<Signal, Wrong> {
-        signal(self.text()?).ok_or_else(|| self.wrong("a signal"))
+        os::signal(self.text()?).ok_or_else(|| self.wrong("a signal"))
     }
 
     fn catchable(&self) -> Result<Vec<Signal>, Wrong> {
         let signals = self.signals()?;
-        let forbidden = |signal: &Signal| signal_hook::consts::FORBIDDEN.contains(&(*signal as i32));
-        if signals.iter().any(forbidden) {
+        if !signals.iter().copied().all(os::can_be_caught) {
             Err(self.wrong("signals that can be caught"))
         } else {
             Ok(signals)
@@ -242,18 +239,7 @@ impl<'a> Operand<'a> {
     }
 
     fn resource(&self) -> Result<Resource, Wrong> {
-        Ok(match self.text()? {
-            "AS" => Resource::RLIMIT_AS,
-            "CORE" => Resource::RLIMIT_CORE,
-            "CPU" => Resource::RLIMIT_CPU,
-            "DATA" => Resource::RLIMIT_DATA,
-            "FSIZE" => Resource::RLIMIT_FSIZE,
-            "MEMLOCK" => Resource::RLIMIT_MEMLOCK,
-            "NOFILE" => Resource::RLIMIT_NOFILE,
-            "NPROC" => Resource::RLIMIT_NPROC,
-            "STACK" => Resource::RLIMIT_STACK,
-            _ => return Err(self.wrong("a resource, such as NOFILE")),
-        })
+        os::resource(self.text()?).ok_or_else(|| self.wrong("a resource, such as NOFILE"))
     }
 
     /// The script of a grandchild, checked here so that a slip shows before anything runs.
@@ -263,15 +249,6 @@ impl<'a> Operand<'a> {
         parse(&arguments)?;
         Ok(parts)
     }
-}
-
-fn signal(name: &str) -> Option<Signal> {
-    if let Ok(number) = name.parse::<i32>() {
-        return Signal::try_from(number).ok();
-    }
-    let name = name.to_ascii_uppercase();
-    let name = name.strip_prefix("SIG").unwrap_or(&name);
-    Signal::from_str(&format!("SIG{name}")).ok()
 }
 
 /// Splits a nested script at its commas, save those inside `[..]`; brackets around the whole are taken off.

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use nix::sys::resource::Resource;
-use nix::sys::signal::Signal;
+use crate::os::{Code, Resource, Signal};
 
 /// One of the two streams the program writes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +92,8 @@ pub(crate) enum Step {
     Touch(String),
     Abort,
     Segv,
-    Exit(u8),
-    ExitAfterMain(u8),
+    Exit(Code),
+    ExitAfterMain(Code),
 }
 
 /// A heading, or a step as it is typed (an example that parses) with what it does.

@@ -11,6 +11,7 @@ use super::spawn::BlockedSignals;
 use super::stack::Stack;
 use super::{child, cvt, fd};
 use crate::Facts;
+pub(super) use crate::disabled::is_disabled;
 
 /// Facts about this host, found at the first call and kept.
 ///
@@ -29,13 +30,6 @@ pub fn facts() -> &'static Facts {
         Ok(facts) => FACTS.get_or_init(|| facts),
         Err(_) => &NOTHING,
     }
-}
-
-/// Whether the user has turned a mechanism off.
-pub(super) fn is_disabled(name: &str) -> bool {
-    static DISABLED: OnceLock<String> = OnceLock::new();
-    let disabled = DISABLED.get_or_init(|| std::env::var("HERDER_DISABLE").unwrap_or_default());
-    disabled.split(',').any(|word| word.trim() == name)
 }
 
 fn find() -> io::Result<Facts> {

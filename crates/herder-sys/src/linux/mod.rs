@@ -49,11 +49,24 @@ pub use fd::{foreground_terminal, pipe, set_nonblocking, stack_limit};
 pub use launch::Launch;
 pub use pre_exec::PreExec;
 pub use process::{Process, ProcessHandle};
-pub use scope::{Limit, Mechanism, Member, Refusal, Scope, ScopeStats, is_shortage, mechanism, tidy_scopes};
+pub use scope::{Scope, is_shortage, mechanism, tidy_scopes};
 pub use spawn::spawn;
 pub use thread::{is_permanent_thread, spawn_on_thread};
 
 use std::io;
+use std::process::ExitStatus;
+
+/// Whether signals and kills reach a process group as a whole.
+pub const REACHES_GROUPS: bool = true;
+
+/// Whether [`spawn()`] takes so long that a thread with other things to do should not call it.
+pub const SPAWN_BLOCKS: bool = false;
+
+/// Whether a process was ended, by a signal, and did not end by itself.
+#[must_use]
+pub fn was_ended(status: ExitStatus) -> bool {
+    status.code().is_none()
+}
 
 /// The result of a C library call that gives -1 and sets `errno`.
 fn cvt<T: Default + PartialOrd>(result: T) -> io::Result<T> {

@@ -1,73 +1,20 @@
 //! What holds the processes of a scope together, whichever mechanism does it.
 
-use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::cgroup::{self, Cgroup, Entrance};
 use super::pidfd;
 use super::process::ProcessHandle;
-use crate::{LaunchError, Signal};
-
-/// How a scope holds its processes together, strongest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Mechanism {
-    /// A cgroup (v2): the kernel keeps the list of the members, and nothing that an ordinary member does takes it off.
-    Cgroup,
-    /// A helper process that adopts whoever loses its parent.
-    Keeper,
-}
-
-/// Why something can't be had on this host.
-///
-/// Its `Display` is one sentence: what was tried and where, what failed, and what would help.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    what: String,
-    errno: i32,
-    help: &'static str,
-}
-
-impl Refusal {
-    pub(super) fn of(what: impl Into<String>, error: &io::Error, help: &'static str) -> Self {
-        Self { what: what.into(), errno: error.raw_os_error().unwrap_or(libc::EIO), help }
-    }
-
-    /// The error number of what failed.
-    #[must_use]
-    pub fn errno(&self) -> i32 {
-        self.errno
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let error = io::Error::from_raw_os_error(self.errno).to_string();
-        // Without its " (os error 2)".
-        let error = error.split_once(" (os").map_or(&*error, |(text, _)| text);
-        write!(f, "{}: {error}", self.what)?;
-        if self.help.is_empty() { Ok(()) } else { write!(f, "; {}", self.help) }
-    }
-}
-
-impl std::error::Error for Refusal {}
-
-impl From<Refusal> for io::Error {
-    fn from(refusal: Refusal) -> Self {
-        let kind = Self::from_raw_os_error(refusal.errno).kind();
-        Self::new(kind, refusal)
-    }
-}
+use crate::{LaunchError, Limit, Mechanism, Member, Refusal, ScopeStats, Signal};
 
 /// Whether a failure, [`Scope::new`]'s included, is that of a host which lacks something for the moment: descriptors,
 /// memory, processes.
 #[must_use]
 pub fn is_shortage(error: &io::Error) -> bool {
     let refusal = error.get_ref().and_then(|inner| inner.downcast_ref::<Refusal>());
-    let inner = refusal.map(|refusal| io::Error::from_raw_os_error(refusal.errno));
+    let inner = refusal.map(|refusal| io::Error::from_raw_os_error(refusal.errno()));
     pidfd::is_shortage(inner.as_ref().unwrap_or(error))
 }
 
@@ -82,8 +29,13 @@ pub fn is_shortage(error: &io::Error) -> bool {
 /// Why not.
 pub fn mechanism(mechanism: Mechanism) -> Result<(), &'static Refusal> {
     static NO_KEEPER: std::sync::OnceLock<Refusal> = std::sync::OnceLock::new();
+    static NO_JOB: std::sync::OnceLock<Refusal> = std::sync::OnceLock::new();
     match mechanism {
         Mechanism::Cgroup => cgroup::refusal(),
+        Mechanism::Job => Err(NO_JOB.get_or_init(|| {
+            let error = io::Error::from_raw_os_error(libc::ENOSYS);
+            Refusal::of("job objects are Windows'", &error, "")
+        })),
         Mechanism::Keeper => Err(NO_KEEPER.get_or_init(|| {
             let error = io::Error::from_raw_os_error(libc::ENOSYS);
             Refusal::of("the keeper is not built yet", &error, "")
@@ -274,55 +226,5 @@ impl Scope {
     /// The way in, for one birth.
     pub(super) fn enter(&self) -> Result<Entrance<'_>, LaunchError> {
         self.cgroup().enter()
-    }
-}
-
-/// A process in a scope.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Member {
-    /// Its pid, as it was when it was looked at.
-    pub pid: i32,
-    /// The kernel's name for it, 15 bytes at most: of its arguments nothing is shown, they may be secrets.
-    pub command: String,
-}
-
-/// What the members of a scope have used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ScopeStats {
-    /// Processes in it now.
-    pub processes: usize,
-    /// Processor time in user mode.
-    pub user: Duration,
-    /// Processor time in the kernel.
-    pub system: Duration,
-    /// Bytes of memory in use, where the memory controller is on.
-    pub memory: Option<u64>,
-    /// The most bytes that were in use at once, where the memory controller is on (Linux 5.19).
-    pub memory_peak: Option<u64>,
-}
-
-/// A limit for all members of a scope together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Limit {
-    /// Bytes of memory, swap not included: beyond it the kernel reclaims, and then kills.
-    Memory(u64),
-    /// Processes and threads: beyond it a fork fails with `EAGAIN`.
-    Processes(u64),
-    /// Thousandths of one processor's time (1500: one and a half processors), 10 at least.
-    Cpu(u32),
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory(bytes) => write!(f, "{bytes} bytes of memory"),
-            Self::Processes(count) => write!(f, "{count} processes"),
-            Self::Cpu(thousandths) => {
-                write!(f, "{}.{:03} processors", thousandths / 1000, thousandths % 1000)
-            }
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! One program, so that the helpers are compiled once. What changes the state of a whole process (a sandbox, signal
 //! actions, limits, descriptors 0 to 2) runs in a copy of this program of its own: see `support::alone`.
 
+#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![expect(clippy::print_stdout, reason = "tests say what they skip and how long things took")]
 

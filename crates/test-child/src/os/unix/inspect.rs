@@ -10,7 +10,8 @@ use nix::sys::resource::{self, RLIM_INFINITY};
 use nix::sys::stat::{self, Mode};
 use nix::unistd;
 
-use crate::family;
+use super::family;
+use crate::os::escape;
 use crate::step::Query;
 
 /// The answer, each of its lines with its newline; no line where there is nothing to list.
@@ -66,19 +67,6 @@ pub(crate) fn answer(query: &Query, operands: &[OsString]) -> io::Result<String>
     Ok(line + "\n")
 }
 
-/// Printable ASCII as it is; the rest, and the backslash, as Rust escapes it.
-fn escape(text: &std::ffi::OsStr) -> String {
-    let mut escaped = String::new();
-    for &byte in text.as_encoded_bytes() {
-        match byte {
-            // Quotes need no escape here: nothing is quoted.
-            b'"' | b'\'' => escaped.push(byte as char),
-            _ => escaped.extend(byte.escape_ascii().map(char::from)),
-        }
-    }
-    escaped
-}
-
 fn umask() -> String {
     // It can't be asked without being set.
     let mask = stat::umask(Mode::empty());
@@ -123,11 +111,6 @@ fn fds() -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn escaping_is_one_line_of_ascii() {
-        assert_eq!(escape("a b'\"\\\n\u{e9}".as_ref()), "a b'\"\\\\\\n\\xc3\\xa9");
-    }
 
     #[test]
     fn own_folder_handle_is_not_listed() {
