@@ -45,8 +45,9 @@ pub use signal::{ParseSignalError, Signal};
 #[cfg(windows)]
 pub use sys::{Console, ExitWatch, KILL_CODE, WindowsRequest, candidates, check_command_line, compare_names};
 pub use sys::{
-    Launch, PreExec, Process, ProcessHandle, REACHES_GROUPS, SPAWN_BLOCKS, Scope, environment, facts,
-    foreground_terminal, is_permanent_thread, is_shortage, mechanism, spawn, spawn_on_thread, was_ended,
+    Launch, MECHANISMS, PreExec, Process, ProcessHandle, REACHES_GROUPS, SPAWN_BLOCKS, Scope, environment,
+    facts, foreground_terminal, is_permanent_thread, is_shortage, mechanism, spawn, spawn_on_thread,
+    was_ended,
 };
 #[cfg(unix)]
 pub use sys::{keeper, pipe, set_nonblocking, stack_limit, tidy_scopes};

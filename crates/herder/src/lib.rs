@@ -31,6 +31,7 @@ pub mod command;
 pub mod contain;
 pub mod error;
 pub mod herd;
+mod host;
 pub mod os;
 pub mod output;
 pub mod report;

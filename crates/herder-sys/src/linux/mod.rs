@@ -56,6 +56,11 @@ pub use thread::{is_permanent_thread, spawn_on_thread};
 use std::io;
 use std::process::ExitStatus;
 
+use crate::Mechanism;
+
+/// What may hold processes together here, strongest first.
+pub const MECHANISMS: &[Mechanism] = &[Mechanism::Cgroup, Mechanism::Keeper];
+
 /// Whether signals and kills reach a process group as a whole.
 pub const REACHES_GROUPS: bool = true;
 

@@ -35,7 +35,10 @@ pub use thread::{is_permanent_thread, spawn_on_thread};
 use std::convert::Infallible;
 use std::io;
 
-use crate::Facts;
+use crate::{Facts, Mechanism};
+
+/// What may hold processes together here, strongest first.
+pub const MECHANISMS: &[Mechanism] = &[Mechanism::Job];
 
 /// Whether signals and kills reach a process group as a whole: a group of Windows hears Ctrl-Break, and that is all.
 pub const REACHES_GROUPS: bool = false;

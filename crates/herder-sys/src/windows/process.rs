@@ -18,7 +18,7 @@ use windows_sys::Win32::System::Threading::{GetExitCodeProcess, GetProcessTimes,
 
 use super::handle::wait;
 use super::job::Job;
-use super::{ExitWatch, cvt};
+use super::{ExitWatch, Scope, cvt};
 use crate::{Exit, Signal, Usage};
 
 /// The exit code of a process that was killed: that of a shell for a process that SIGKILL ended.
@@ -39,6 +39,9 @@ pub fn was_ended(status: ExitStatus) -> bool {
 pub struct Process {
     handle: ProcessHandle,
     release: bool,
+    scope: Option<Scope>,
+    /// Its ownership was moved to another value.
+    moved: bool,
 }
 
 /// What may be done to a child by anyone, while someone owns it.
@@ -76,13 +79,25 @@ impl Process {
             released: AtomicBool::new(false),
             exit: OnceLock::new(),
         };
-        Self { handle: ProcessHandle(Arc::new(inner)), release: false }
+        Self { handle: ProcessHandle(Arc::new(inner)), release: false, scope: None, moved: false }
     }
 
     /// A handle that others may keep.
     #[must_use]
     pub fn handle(&self) -> ProcessHandle {
         self.handle.clone()
+    }
+
+    /// Has a drop end all that is in `scope`, too.
+    pub fn end_with(&mut self, scope: Scope) {
+        self.scope = Some(scope);
+    }
+
+    /// Moves the ownership out; the drop of what stays here does nothing.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let moved = std::mem::replace(&mut self.moved, true);
+        Self { handle: self.handle.clone(), release: self.release, scope: self.scope.take(), moved }
     }
 
     /// Chooses what a drop does: end the child (`false`, as born) or let it go on (`true`).
@@ -102,9 +117,15 @@ impl std::ops::Deref for Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.moved {
+            return;
+        }
         if !self.release && self.is_held() {
             // Nobody is left to tell.
             drop(self.kill_all());
+        }
+        if let Some(scope) = self.scope.take() {
+            scope.end();
         }
     }
 }

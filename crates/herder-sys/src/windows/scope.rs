@@ -13,7 +13,7 @@ use windows_sys::Win32::Foundation::{
     ERROR_OUTOFMEMORY, ERROR_TOO_MANY_OPEN_FILES,
 };
 use windows_sys::Win32::System::Threading::{
-    OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, QueryFullProcessImageNameW,
+    OpenProcess, PROCESS_QUERY_INFORMATION, PROCESS_QUERY_LIMITED_INFORMATION, QueryFullProcessImageNameW,
 };
 
 use super::cvt;
@@ -204,8 +204,13 @@ impl Scope {
 
     /// `None`: it has ended, and the number may be another's.
     fn member(&self, pid: u32) -> Option<Member> {
-        // SAFETY: numbers only.
-        let process = own(unsafe { OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, 0, pid) }).ok()?;
+        let open = |access| {
+            // SAFETY: numbers only.
+            own(unsafe { OpenProcess(access, 0, pid) })
+        };
+        // The lesser right is all that it takes on Windows, and Wine asks for the greater one.
+        let process =
+            open(PROCESS_QUERY_INFORMATION).or_else(|_| open(PROCESS_QUERY_LIMITED_INFORMATION)).ok()?;
         if !self.job().has(process.as_handle()).ok()? {
             return None;
         }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use herder_sys::{Group, KILL_CODE, LaunchError, Signal, SpawnStep, Strings, environment, spawn, was_ended};
 
 use crate::support::{
-    escaped, line, output_of, piped, request, request_for, skipped_by_wine, start, status, strings,
+    escaped, in_a_console, line, output_of, piped, request, request_for, skipped_by_wine, start, status,
+    strings,
 };
 
 #[test]
@@ -123,6 +124,9 @@ fn what_only_unix_has_is_refused() {
 
 #[test]
 fn a_ctrl_break_ends_the_group_and_not_us() {
+    if !in_a_console("basics::a_ctrl_break_ends_the_group_and_not_us") {
+        return;
+    }
     let mut asked = request(&["mark:ready", "hang"]);
     asked.group = Group::New;
     let mut reader = piped(&mut asked);

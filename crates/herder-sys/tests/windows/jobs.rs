@@ -4,7 +4,9 @@ use std::io::Read;
 
 use herder_sys::{Group, Limit, Mechanism, Scope, Signal, mechanism, spawn, was_ended};
 
-use crate::support::{eventually, line, piped, request, skipped_by_wine, start, status};
+use crate::support::{
+    eventually, in_a_console, line, piped, request, skipped_by_wine, start, status, with_variable,
+};
 
 fn scope() -> Scope {
     Scope::new(Mechanism::Job).unwrap()
@@ -47,11 +49,12 @@ fn a_kill_ends_grandchildren_too() {
 fn the_last_handle_ends_it_and_a_release_does_not() {
     let script = ["spawn:mark:ready,hang", "exit:0"];
     let mut asked = request(&script);
-    asked.scope = Some(scope());
+    let only = scope();
+    asked.scope = Some(only.clone());
     let mut reader = piped(&mut asked);
     let process = start(asked);
     assert_eq!(line(&mut reader), "ready");
-    // The request had the only handle, so the grandchild is being ended by now.
+    drop(only);
     reader.read_to_end(&mut Vec::new()).unwrap();
     drop(process);
 
@@ -83,6 +86,9 @@ fn an_adopted_child_is_ended_with_it() {
 
 #[test]
 fn a_ctrl_break_is_for_those_who_lead_a_group() {
+    if !in_a_console("jobs::a_ctrl_break_is_for_those_who_lead_a_group") {
+        return;
+    }
     let scope = scope();
     scope.signal(Signal::TERM).unwrap();
     let mut alone = request(&["hang"]);
@@ -109,12 +115,7 @@ fn without_job_lists_a_child_is_in_its_job_all_the_same() {
         ["jobs::a_kill_ends_grandchildren_too", "jobs::the_last_handle_ends_it_and_a_release_does_not"];
     for test in tests {
         let mut asked = crate::support::request_for(&exe, ["--exact", test]);
-        let mut variables = herder_sys::Strings::new();
-        for (key, value) in herder_sys::environment().pairs() {
-            variables.push(&[key, "=".as_ref(), value]).unwrap();
-        }
-        variables.push(&["HERDER_DISABLE=job_list".as_ref()]).unwrap();
-        asked.env = Some(std::sync::Arc::new(variables));
+        asked.env = Some(with_variable("HERDER_DISABLE", "job_list"));
         let mut reader = piped(&mut asked);
         let process = start(asked);
         let mut text = String::new();
@@ -143,12 +144,7 @@ fn a_child_ends_with_its_owner() {
         let test = "jobs::a_child_ends_with_its_owner";
         let exe = std::env::current_exe().unwrap();
         let mut asked = crate::support::request_for(exe, ["--exact", test, "--nocapture"]);
-        let mut variables = herder_sys::Strings::new();
-        for (key, value) in herder_sys::environment().pairs() {
-            variables.push(&[key, "=".as_ref(), value]).unwrap();
-        }
-        variables.push(&[OWNER.as_ref(), "=".as_ref(), kind.as_ref()]).unwrap();
-        asked.env = Some(std::sync::Arc::new(variables));
+        asked.env = Some(with_variable(OWNER, kind));
         let mut reader = piped(&mut asked);
         let owner = start(asked);
         while line(&mut reader).trim_end() != "ready" {}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use herder_sys::{FdSource, Process};
 
-use crate::support::{line, output_of, piped, request, request_for, start, status};
+use crate::support::{line, output_of, piped, request, request_for, start, status, with_variable};
 
 #[test]
 fn streams_go_where_they_were_sent() {
@@ -96,12 +96,7 @@ fn a_named_handle_arrives_under_its_number() {
     let number = (writer.as_raw_handle() as usize).to_string();
     let exe = std::env::current_exe().unwrap();
     let mut asked = request_for(exe, ["--exact", "streams::a_named_handle_arrives_under_its_number"]);
-    let mut variables = herder_sys::Strings::new();
-    for (key, value) in herder_sys::environment().pairs() {
-        variables.push(&[key, "=".as_ref(), value]).unwrap();
-    }
-    variables.push(&[NUMBER.as_ref(), "=".as_ref(), number.as_ref()]).unwrap();
-    asked.env = Some(Arc::new(variables));
+    asked.env = Some(with_variable(NUMBER, &number));
     asked.fds = vec![(0, FdSource::Null), (1, FdSource::Null)];
     asked.windows.handles = vec![writer];
     let process = start(asked);

@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use herder_sys::{FdSource, LaunchError, Process, SpawnRequest, Spawned, Strings, spawn};
+use herder_sys::{FdSource, LaunchError, Process, SpawnRequest, Spawned, Strings, environment, spawn};
 
 /// No test takes longer: one that does hangs.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -115,6 +115,35 @@ fn is_wine() -> bool {
     let ntdll = unsafe { GetModuleHandleW(name.as_ptr()) };
     // SAFETY: a module that is never unloaded, and a string with its NUL.
     unsafe { GetProcAddress(ntdll, c"wine_get_version".as_ptr().cast()) }.is_some()
+}
+
+/// Our environment and one more variable.
+pub(crate) fn with_variable(name: &str, value: &str) -> Arc<Strings> {
+    let mut variables = Strings::new();
+    for (key, value) in environment().pairs() {
+        variables.push(&[key, "=".as_ref(), value]).unwrap();
+    }
+    variables.push(&[name.as_ref(), "=".as_ref(), value.as_ref()]).unwrap();
+    Arc::new(variables)
+}
+
+/// Runs the named test in a copy of this program that has a console, whatever we have; true in that copy.
+pub(crate) fn in_a_console(test: &str) -> bool {
+    const INSIDE: &str = "HERDER_TEST_CONSOLE";
+    if std::env::var_os(INSIDE).is_some() {
+        // SAFETY: no arguments. It fails where there is a console.
+        unsafe { windows_sys::Win32::System::Console::AllocConsole() };
+        return true;
+    }
+    let mut asked = request_for(std::env::current_exe().unwrap(), ["--exact", test]);
+    asked.env = Some(with_variable(INSIDE, "1"));
+    let mut reader = piped(&mut asked);
+    asked.fds.push((2, FdSource::Same(1)));
+    let process = start(asked);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert!(status(&process).success() && text.contains("1 passed"), "{text}");
+    false
 }
 
 /// A generator of numbers that are the same in each run.

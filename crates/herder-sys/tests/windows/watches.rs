@@ -17,6 +17,10 @@ fn hanging() -> Process {
     process
 }
 
+fn count(told: &AtomicUsize) {
+    told.fetch_add(1, Ordering::Relaxed);
+}
+
 /// How many threads this process has.
 fn threads() -> usize {
     use windows_sys::Win32::Foundation::CloseHandle;
@@ -85,7 +89,7 @@ fn a_watch_that_is_dropped_says_nothing() {
     let told = Arc::new(AtomicUsize::new(0));
     for round in 0..10_000 {
         let told = Arc::clone(&told);
-        let watch = process.watch(move || drop(told.fetch_add(1, Ordering::Relaxed))).unwrap();
+        let watch = process.watch(move || count(&told)).unwrap();
         if round % 10 == 0 {
             // Somewhere else.
             std::thread::spawn(move || drop(watch)).join().unwrap();
@@ -134,7 +138,7 @@ fn drops_beside_the_exit() {
         let watches: Vec<ExitWatch> = (0..200)
             .map(|_| {
                 let told = Arc::clone(&told);
-                process.watch(move || drop(told.fetch_add(1, Ordering::Relaxed))).unwrap()
+                process.watch(move || count(&told)).unwrap()
             })
             .collect();
         let handle = process.handle();

@@ -13,7 +13,6 @@ use crate::error::{SignalError, WaitError};
 use crate::output::Capture;
 use crate::terminate::Termination;
 
-mod end;
 mod feed;
 mod handle;
 mod shared;

@@ -1,13 +1,13 @@
 //! What a child writes, as it arrives.
 
-use std::io::{self, PipeReader, Read};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, Interest, ReadBuf};
+use herder_sys::OwnedDescriptor;
+use tokio::io::{AsyncRead, ReadBuf};
 
-use super::end::{End, blocking};
+use crate::host::Reader;
 
 macro_rules! output_end {
     ($(#[$doc:meta])* $name:ident) => {
@@ -16,20 +16,16 @@ macro_rules! output_end {
         /// Its end of file means that nobody holds the other end any more: a descendant that inherited it may do so
         /// long after the child has exited. Dropped, writers get `EPIPE` (and, unless they ignore it, SIGPIPE).
         #[derive(Debug)]
-        pub struct $name(End<PipeReader>);
+        pub struct $name(pub(crate) Reader);
 
         impl $name {
-            pub(crate) fn new(fd: OwnedFd) -> Self {
-                Self(End::new(fd.into(), Interest::READABLE))
+            pub(crate) fn new(end: Reader) -> Self {
+                Self(end)
             }
 
-            /// The descriptor, to be given to another child as its standard input, or used without Tokio: it blocks.
-            ///
-            /// # Errors
-            ///
-            /// If the pipe could not be registered with the runtime earlier and was given up.
-            pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
-                blocking(self.0.into_pipe()?.into())
+            /// The end for another process, where it blocks.
+            pub(crate) fn into_descriptor(self) -> io::Result<OwnedDescriptor> {
+                self.0.into_descriptor()
             }
 
             pub(crate) fn poll_read_slice(
@@ -37,7 +33,7 @@ macro_rules! output_end {
                 context: &mut Context<'_>,
                 buffer: &mut [u8],
             ) -> Poll<io::Result<usize>> {
-                self.0.poll_io(context, |mut pipe| pipe.read(buffer))
+                self.0.poll_read(context, buffer)
             }
         }
 
@@ -54,12 +50,6 @@ macro_rules! output_end {
                 let read = std::task::ready!(self.poll_read_slice(context, unfilled))?;
                 buffer.advance(read);
                 Poll::Ready(Ok(()))
-            }
-        }
-
-        impl AsRawFd for $name {
-            fn as_raw_fd(&self) -> RawFd {
-                self.0.as_raw_fd()
             }
         }
     };

@@ -1,13 +1,46 @@
 //! The environment of the child, as edits to ours.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 use herder_sys::Strings;
 
-/// The variable that says where programs are looked up.
-const PATH: &str = "PATH";
+use crate::host;
+
+/// The name of a variable, compared as the system does.
+#[derive(Clone, Debug)]
+struct Name(OsString);
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        host::compare_names(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Name {}
+
+fn is_same(one: &OsStr, other: &OsStr) -> bool {
+    host::compare_names(one, other) == Ordering::Equal
+}
+
+/// Whether a child gets it even from a cleared environment.
+fn is_kept(name: &OsStr) -> bool {
+    host::KEPT_VARIABLES.iter().any(|kept| is_same(kept.as_ref(), name))
+}
 
 /// What is wrong with a variable. Names its key, never its value: values are secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,21 +67,25 @@ pub(crate) struct EnvEdits {
     /// Whether the child starts from nothing instead of our environment.
     clear: bool,
     /// The new value of each edited variable; `None` removes it.
-    edits: BTreeMap<OsString, Option<OsString>>,
+    edits: BTreeMap<Name, Option<OsString>>,
 }
 
 impl EnvEdits {
     /// Sets a variable.
     pub(crate) fn set(&mut self, key: &OsStr, value: &OsStr) {
-        self.edits.insert(key.to_owned(), Some(value.to_owned()));
+        let name = Name(key.to_owned());
+        // The spelling is that of the last edit, where another means the same.
+        self.edits.remove(&name);
+        self.edits.insert(name, Some(value.to_owned()));
     }
 
     /// Removes a variable. One that can't exist may be removed too; that changes nothing.
     pub(crate) fn remove(&mut self, key: &OsStr) {
-        if self.clear {
-            self.edits.remove(key);
+        let name = Name(key.to_owned());
+        if self.clear && !is_kept(key) {
+            self.edits.remove(&name);
         } else {
-            self.edits.insert(key.to_owned(), None);
+            self.edits.insert(name, None);
         }
     }
 
@@ -60,7 +97,7 @@ impl EnvEdits {
 
     /// Each edited variable with its new value; `None` removes it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&OsStr, Option<&OsStr>)> {
-        self.edits.iter().map(|(key, value)| (key.as_os_str(), value.as_deref()))
+        self.edits.iter().map(|(key, value)| (key.0.as_os_str(), value.as_deref()))
     }
 
     /// Whether the child gets our environment as it is.
@@ -80,9 +117,12 @@ impl EnvEdits {
         &'a self,
         base: impl IntoIterator<Item = (&'a OsStr, &'a OsStr)>,
     ) -> Result<Strings, EnvError> {
-        let set = || self.edits.iter().filter_map(|(key, value)| Some((key.as_os_str(), value.as_deref()?)));
+        let set =
+            || self.edits.iter().filter_map(|(key, value)| Some((key.0.as_os_str(), value.as_deref()?)));
         set().try_for_each(|(key, value)| check(key, value))?;
-        let inherited = base.into_iter().filter(|(key, _)| !self.clear && !self.edits.contains_key(*key));
+        let stays =
+            |key: &OsStr| (!self.clear || is_kept(key)) && !self.edits.contains_key(&Name(key.to_owned()));
+        let inherited = base.into_iter().filter(|(key, _)| stays(key));
         let mut variables = Strings::new();
         for (key, value) in inherited.chain(set()) {
             variables
@@ -92,12 +132,13 @@ impl EnvEdits {
         Ok(variables)
     }
 
-    /// The `PATH` that the child will have, given ours: it is the one that programs are looked up in.
-    pub(crate) fn path<'a>(&'a self, inherited: Option<&'a OsStr>) -> Option<&'a OsStr> {
-        match self.edits.get(OsStr::new(PATH)) {
+    /// A variable that the child will have, given ours: programs are looked up in the `PATH` of the child.
+    pub(crate) fn look_up<'a>(&'a self, name: &str, inherited: &'a Strings) -> Option<&'a OsStr> {
+        let name = OsStr::new(name);
+        match self.edits.get(&Name(name.to_owned())) {
             Some(edited) => edited.as_deref(),
-            None if self.clear => None,
-            None => inherited,
+            None if self.clear && !is_kept(name) => None,
+            None => inherited.pairs().find_map(|(key, value)| is_same(key, name).then_some(value)),
         }
     }
 }
@@ -131,7 +172,7 @@ impl fmt::Debug for EnvEdits {
             self.edits
                 .iter()
                 .filter(|(_, value)| value.is_some() == set)
-                .map(|(key, _)| name_of(key))
+                .map(|(key, _)| name_of(&key.0))
                 .collect()
         };
         f.debug_struct("EnvEdits")
@@ -225,11 +266,13 @@ mod tests {
 
     #[test]
     fn programs_are_looked_up_in_the_path_of_the_child() {
-        let inherited = Some(OsStr::new("/inherited"));
-        assert_eq!(EnvEdits::default().path(inherited), inherited);
-        assert_eq!(edits(EnvEdits::clear).path(inherited), None);
-        assert_eq!(edits(|edits| edits.remove("PATH".as_ref())).path(inherited), None);
-        assert_eq!(edits(|edits| set(edits, "PATH", "/own")).path(inherited), Some(OsStr::new("/own")));
+        let mut inherited = Strings::new();
+        inherited.push(&["PATH=/inherited".as_ref()]).unwrap();
+        let path = |edits: EnvEdits| edits.look_up("PATH", &inherited).map(OsStr::to_owned);
+        assert_eq!(path(EnvEdits::default()), Some("/inherited".into()));
+        assert_eq!(path(edits(EnvEdits::clear)), None);
+        assert_eq!(path(edits(|edits| edits.remove("PATH".as_ref()))), None);
+        assert_eq!(path(edits(|edits| set(edits, "PATH", "/own"))), Some("/own".into()));
     }
 
     proptest! {

@@ -2,16 +2,15 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use herder_sys::{FdSource, LaunchError, Resource, Signal, SpawnRequest, SpawnStep, Strings};
+use herder_sys::{LaunchError, Signal, SpawnRequest, SpawnStep, Strings};
 
-use super::program::{Diagnosis, candidates, diagnose};
-use super::{Command, Stdio, StdioKind, limits};
+use super::{Command, Stdio, StdioKind};
 use crate::contain::{self, Choice, Containment, Wish};
 use crate::error::{SpawnError, SpawnErrorKind};
+use crate::host::{self, Diagnosis, candidates, diagnose, errno};
 
 /// What streams are that the command does not say anything about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,15 +37,15 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
         SpawnError::new(&name, SpawnErrorKind::InvalidInput, detail, io::ErrorKind::InvalidInput.into())
     };
     let inherited = herder_sys::environment();
-    let files = candidates(&command.program, command.env.path(own_path(&inherited)))
+    let files = candidates(&command.program, |name| command.env.look_up(name, &inherited))
         .map_err(|error| invalid(error.to_string()))?;
     let variables = if command.env.is_unedited() {
         inherited
     } else {
         Arc::new(command.env.resolve(inherited.pairs()).map_err(|error| invalid(error.to_string()))?)
     };
-    let arg0 = command.unix.arg0.as_ref().unwrap_or(&command.program);
-    let argv = || std::iter::once(arg0).chain(&command.args).map(OsString::as_os_str);
+    let arg0 = command.os.arg0().unwrap_or(&command.program);
+    let argv = || std::iter::once(arg0).chain(command.args.iter().map(OsString::as_os_str));
     check_sizes(command, &files, argv(), &variables, &name)?;
 
     let nul = |what: &'static str| move |_| invalid(format!("{what} has a NUL byte in it"));
@@ -61,7 +60,8 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
         }
         request.cwd = Some(dir.clone().into());
     }
-    copy_settings(command, &mut request);
+    command.os.copy_to(&mut request);
+    request.die_with_owner = command.die_with_owner.then_some(Signal::KILL);
 
     let streams = [
         stream(command.stdin.as_ref(), defaults, StdioKind::Null),
@@ -69,21 +69,18 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
         stream(command.stderr.as_ref(), defaults, StdioKind::Piped),
     ];
     check_streams(&streams).map_err(invalid)?;
-    if command.unix.fds.iter().any(|(target, _)| (0..=2).contains(target)) {
-        return Err(invalid("descriptors 0, 1 and 2 are set by stdin, stdout and stderr".into()));
-    }
+    command.os.check().map_err(|what| invalid(what.into()))?;
     // A pipeline of our own would have its terminal on another stream: the input is what a terminal guards.
-    let stdin = io::stdin();
     let terminal = matches!(streams[0], StdioKind::Inherit)
         && !matches!(command.containment, Containment::Group | Containment::None)
-        && herder_sys::foreground_terminal(stdin.as_fd());
+        && host::uses_terminal();
     let choice = contain::choose_here(Wish {
         // In a herd the scope is the herd's, and a group comes on top as always.
         containment: if command.fold.is_some() { command.containment.in_herd() } else { command.containment },
-        group: command.unix.group,
+        group: command.os.group(),
         terminal,
         dies_with_owner: command.die_with_owner,
-        forks: !command.unix.pre_exec.is_empty(),
+        forks: command.os.forks(),
     });
     let choice = choice.map_err(|refusal| {
         let detail = format!("what was asked for to contain it can't be had: {refusal}");
@@ -91,27 +88,6 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
     })?;
     request.group = choice.group;
     Ok(Lowered { request, streams, name, choice })
-}
-
-fn copy_settings(command: &Command, request: &mut SpawnRequest) {
-    let unix = &command.unix;
-    request.uid = unix.uid;
-    request.gid = unix.gid;
-    request.groups.clone_from(&unix.groups);
-    request.umask = unix.umask;
-    request.nice = unix.nice;
-    request.affinity.clone_from(&unix.affinity);
-    request.rlimits.clone_from(&unix.rlimits);
-    request.inherit_fds = unix.inherit_fds;
-    request.inherit_signal_mask = unix.inherit_signal_mask;
-    request.reset_ignored_signals = unix.reset_ignored_signals;
-    request.pre_exec.clone_from(&unix.pre_exec);
-    request.die_with_owner = command.die_with_owner.then_some(Signal::KILL);
-    request.fds = unix.fds.iter().map(|(fd, source)| (*fd, FdSource::Fd(Arc::clone(source)))).collect();
-}
-
-fn own_path(inherited: &Strings) -> Option<&OsStr> {
-    inherited.pairs().find_map(|(key, value)| (key == "PATH").then_some(value))
 }
 
 fn strings<'a>(list: impl Iterator<Item = &'a OsStr>) -> io::Result<Strings> {
@@ -148,12 +124,13 @@ fn check_sizes<'a>(
     variables: &Strings,
     name: &str,
 ) -> Result<(), SpawnError> {
-    let longest = files.iter().map(|file| file.as_os_str()).max_by_key(|file| file.len());
-    let own_limit = command.unix.rlimits.iter().rev().find(|(resource, ..)| *resource == Resource::Stack);
-    let stack = || own_limit.map_or_else(herder_sys::stack_limit, |(_, soft, _)| Some(*soft));
-    limits::check(longest.unwrap_or_default(), argv, variables, stack).map_err(|error| {
-        let source = io::ErrorKind::ArgumentListTooLong.into();
-        SpawnError::new(name, SpawnErrorKind::ArgumentsTooLong, error, source)
+    host::check_sizes(files, argv, variables, &command.os).map_err(|error| {
+        let (kind, source) = if error.is_too_long() {
+            (SpawnErrorKind::ArgumentsTooLong, io::ErrorKind::ArgumentListTooLong)
+        } else {
+            (SpawnErrorKind::InvalidInput, io::ErrorKind::InvalidInput)
+        };
+        SpawnError::new(name, kind, error, source.into())
     })
 }
 
@@ -171,7 +148,7 @@ pub(crate) fn setup_error(command: &Command, failure: LaunchError) -> SpawnError
         }
         SpawnStep::Prepare | SpawnStep::Clone => {
             let kind = match source.raw_os_error() {
-                Some(EINVAL) => SpawnErrorKind::InvalidInput,
+                Some(errno::INVALID) => SpawnErrorKind::InvalidInput,
                 _ => SpawnErrorKind::OutOfResources,
             };
             (kind, format!("no process could be made: {source}"))
@@ -185,14 +162,10 @@ pub(crate) fn setup_error(command: &Command, failure: LaunchError) -> SpawnError
     };
     if kind == SpawnErrorKind::ProgramNotFound {
         // Not "permission denied", which a directory of `PATH` may have been worth.
-        source = io::Error::from_raw_os_error(ENOENT);
+        source = io::Error::from_raw_os_error(errno::NOT_FOUND);
     }
     SpawnError::new(&name, kind, detail, source).at(failure.step)
 }
-
-const EINVAL: i32 = 22;
-
-const ENOENT: i32 = 2;
 
 /// How long a child may take from its birth to the end of its `execve` before it is given up and killed.
 pub(crate) const STALL_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -218,8 +191,8 @@ fn describe(step: SpawnStep) -> &'static str {
 fn exec_error(command: &Command, failure: &LaunchError) -> (SpawnErrorKind, String) {
     let source = failure.io();
     let inherited = herder_sys::environment();
-    let path = command.env.path(own_path(&inherited));
-    let files = candidates(&command.program, path).unwrap_or_default();
+    let variable = |name: &str| command.env.look_up(name, &inherited);
+    let files = candidates(&command.program, variable).unwrap_or_default();
     let diagnosis = diagnose(failure.errno, &files, command.current_dir.as_deref());
     let kind = match &diagnosis {
         Diagnosis::ProgramNotFound { .. } => SpawnErrorKind::ProgramNotFound,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use herder_sys::{Group, Mechanism};
+use herder_sys::{Group, MECHANISMS, Mechanism, REACHES_GROUPS};
 
 mod fold;
 mod hold;
@@ -31,7 +31,10 @@ pub enum Containment {
     Cgroup,
     /// Below our helper process, the keeper, or no child at all. Nothing leaves it by `setsid` or double forks.
     Keeper,
-    /// A process group of its own, always, and nothing more.
+    /// A job object of its own (Windows), or no child at all. Nothing leaves it.
+    Job,
+    /// A process group of its own, always, and nothing more. On Windows it can be asked to end, by Ctrl-Break, and that
+    /// is all: kills and drops reach the child alone there.
     Group,
     /// Nothing: signals and kills reach the child alone.
     None,
@@ -59,6 +62,8 @@ pub enum Strength {
     Keeper,
     /// The child and all its descendants, by the kernel's own account. (Root can move a process out.)
     Cgroup,
+    /// The child and all its descendants, by the kernel's own account, which none of them leaves (Windows).
+    Job,
 }
 
 impl fmt::Display for Strength {
@@ -68,6 +73,7 @@ impl fmt::Display for Strength {
             Self::Group => "process group",
             Self::Keeper => "keeper",
             Self::Cgroup => "cgroup",
+            Self::Job => "job object",
         })
     }
 }
@@ -134,12 +140,21 @@ impl fmt::Display for Refusal {
 /// Found out once, by trying, and kept. It may block for some milliseconds the first time.
 #[must_use]
 pub fn host() -> Vec<(Strength, Result<(), Refusal>)> {
-    let asked = MECHANISMS.map(|(mechanism, strength)| (strength, can(mechanism, strength)));
-    asked.into_iter().chain([(Strength::Group, Ok(())), (Strength::Child, Ok(()))]).collect()
+    let asked = MECHANISMS.iter().filter_map(|mechanism| Some((*mechanism, strength_of(*mechanism)?)));
+    let asked = asked.map(|(mechanism, strength)| (strength, can(mechanism, strength)));
+    let group = REACHES_GROUPS.then_some((Strength::Group, Ok(())));
+    asked.chain(group).chain([(Strength::Child, Ok(()))]).collect()
 }
 
-const MECHANISMS: [(Mechanism, Strength); 2] =
-    [(Mechanism::Cgroup, Strength::Cgroup), (Mechanism::Keeper, Strength::Keeper)];
+/// What is in force where a mechanism holds the child; `None` for one that this library does not know.
+fn strength_of(mechanism: Mechanism) -> Option<Strength> {
+    Some(match mechanism {
+        Mechanism::Cgroup => Strength::Cgroup,
+        Mechanism::Job => Strength::Job,
+        Mechanism::Keeper => Strength::Keeper,
+        _ => return None,
+    })
+}
 
 fn can(mechanism: Mechanism, strength: Strength) -> Result<(), Refusal> {
     herder_sys::mechanism(mechanism).map_err(|refusal| Refusal { strength, reason: refusal.to_string() })
@@ -168,8 +183,11 @@ pub(crate) struct Choice {
 }
 
 /// Chooses the strongest that is asked for and can be had; an error if what was asked for by name can't be.
+///
+/// `ladder` is what this system may have, strongest first.
 pub(crate) fn choose(
     wish: Wish,
+    ladder: &[Mechanism],
     can: impl Fn(Mechanism, Strength) -> Result<(), Refusal>,
 ) -> Result<Choice, Refusal> {
     let own_group = match (wish.group, wish.containment) {
@@ -191,21 +209,24 @@ pub(crate) fn choose(
     let mut choice =
         Choice { group: own_group, mechanism: None, strength: Strength::Child, refusals: vec![] };
     // A group that was there before the child is not ours to kill.
-    if matches!(own_group, Group::New | Group::NewSession) {
+    if matches!(own_group, Group::New | Group::NewSession) && REACHES_GROUPS {
         choice.strength = Strength::Group;
     }
-    for (mechanism, strength) in MECHANISMS {
-        let by_name = match (wish.containment, mechanism) {
-            (Containment::Auto, _) => false,
-            (Containment::Cgroup, Mechanism::Cgroup) | (Containment::Keeper, Mechanism::Keeper) => true,
-            _ => continue,
-        };
+    let by_name = match wish.containment {
+        Containment::Cgroup => Some(Mechanism::Cgroup),
+        Containment::Keeper => Some(Mechanism::Keeper),
+        Containment::Job => Some(Mechanism::Job),
+        Containment::Auto | Containment::Group | Containment::None => None,
+    };
+    let auto = if wish.containment == Containment::Auto { ladder } else { &[] };
+    for mechanism in by_name.iter().chain(auto).copied() {
+        let Some(strength) = strength_of(mechanism) else { continue };
         match fits(mechanism, strength) {
             Ok(()) => {
                 (choice.mechanism, choice.strength) = (Some(mechanism), strength);
                 break;
             }
-            Err(refusal) if by_name => return Err(refusal),
+            Err(refusal) if by_name.is_some() => return Err(refusal),
             Err(refusal) => choice.refusals.push(refusal),
         }
     }
@@ -214,7 +235,7 @@ pub(crate) fn choose(
 
 /// The choice for a command on this host.
 pub(crate) fn choose_here(wish: Wish) -> Result<Choice, Refusal> {
-    choose(wish, can)
+    choose(wish, MECHANISMS, can)
 }
 
 #[cfg(test)]
@@ -224,6 +245,8 @@ mod tests {
     fn wish(containment: Containment) -> Wish {
         Wish { containment, group: Group::Inherit, terminal: false, dies_with_owner: true, forks: false }
     }
+
+    const LADDER: [Mechanism; 2] = [Mechanism::Cgroup, Mechanism::Keeper];
 
     fn all(_: Mechanism, _: Strength) -> Result<(), Refusal> {
         Ok(())
@@ -241,7 +264,7 @@ mod tests {
         wish: Wish,
         can: impl Fn(Mechanism, Strength) -> Result<(), Refusal>,
     ) -> (Group, Strength, usize) {
-        let choice = choose(wish, can).unwrap();
+        let choice = choose(wish, &LADDER, can).unwrap();
         (choice.group, choice.strength, choice.refusals.len())
     }
 
@@ -256,9 +279,15 @@ mod tests {
     #[test]
     fn what_is_asked_for_by_name_comes_or_is_an_error() {
         assert_eq!(chosen(wish(Containment::Keeper), all), (Group::New, Strength::Keeper, 0));
-        assert_eq!(choose(wish(Containment::Keeper), nothing).unwrap_err().strength, Strength::Keeper);
+        assert_eq!(
+            choose(wish(Containment::Keeper), &LADDER, nothing).unwrap_err().strength,
+            Strength::Keeper
+        );
         let only_keeper = only(Mechanism::Keeper);
-        assert_eq!(choose(wish(Containment::Cgroup), only_keeper).unwrap_err().strength, Strength::Cgroup);
+        assert_eq!(
+            choose(wish(Containment::Cgroup), &LADDER, only_keeper).unwrap_err().strength,
+            Strength::Cgroup
+        );
         assert_eq!(chosen(wish(Containment::Group), all), (Group::New, Strength::Group, 0));
         assert_eq!(chosen(wish(Containment::None), all), (Group::Inherit, Strength::Child, 0));
     }
@@ -285,7 +314,7 @@ mod tests {
             Wish { forks: true, ..wish(Containment::Auto) },
         ] {
             assert_eq!(chosen(odd, all), (Group::New, Strength::Group, 2));
-            assert!(choose(Wish { containment: Containment::Cgroup, ..odd }, all).is_err());
+            assert!(choose(Wish { containment: Containment::Cgroup, ..odd }, &LADDER, all).is_err());
         }
     }
 

@@ -1,7 +1,7 @@
 //! Our end of a pipe, in the reactor only once it has to be waited for.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::Interest;
@@ -107,10 +107,4 @@ pub(super) fn register<F: AsRawFd>(fd: F, interest: Interest) -> io::Result<Asyn
         let message = "this Tokio runtime has no I/O driver: build it with enable_io or enable_all";
         Err(io::Error::new(io::ErrorKind::Unsupported, message))
     })
-}
-
-/// A descriptor to hand to another process, which expects that its calls block.
-pub(super) fn blocking(fd: OwnedFd) -> io::Result<OwnedFd> {
-    herder_sys::set_nonblocking(&fd, false)?;
-    Ok(fd)
 }
