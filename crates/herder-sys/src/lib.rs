@@ -18,11 +18,13 @@
 //! The environment variable `HERDER_DISABLE`, read once, turns mechanisms off that misbehave on a host, and is
 //! how the tests force every rung: a comma-separated list of `clone3`, `clone_pidfd`, `pidfd`, `shared_memory`,
 //! `close_range`, `cgroup` (no scopes of that kind), `cgroup_kill` (processes are frozen and killed one by one, as on
-//! Linux before 5.14), `pidfd_group` (for the keeper).
+//! Linux before 5.14), `pidfd_group` (for the keeper), `job_list` (on Windows a child is born suspended, and put into its
+//! job then).
 
 mod disabled;
 mod scope_types;
 mod signal;
+mod strings;
 mod types;
 #[cfg(any(windows, test))]
 mod wide;
@@ -42,6 +44,7 @@ compile_error!("herder-sys has backends for Linux and Windows only, so far");
 
 pub use scope_types::{Limit, Mechanism, Member, Refusal, ScopeStats};
 pub use signal::{ParseSignalError, Signal};
+pub use strings::Strings;
 #[cfg(windows)]
 pub use sys::{Console, ExitWatch, KILL_CODE, WindowsRequest, candidates, check_command_line, compare_names};
 pub use sys::{
@@ -55,7 +58,7 @@ pub use sys::{keeper, pipe, set_nonblocking, stack_limit, tidy_scopes};
 pub use types::Pipe;
 pub use types::{
     Exit, Facts, FdSource, Group, LaunchError, OwnedDescriptor, Resource, SpawnRequest, SpawnStep, Spawned,
-    Strings, Usage,
+    Usage,
 };
 #[cfg(windows)]
 pub use wide::WideError;

@@ -107,10 +107,11 @@ impl Drop for ExitWatch {
         let event = own(event).ok();
         let raw = event.as_ref().map_or(null_mut(), AsRawHandle::as_raw_handle);
         // SAFETY: once; the event lives until it is set.
-        let gone = unsafe { UnregisterWaitEx(self.registration.0, raw) } != 0;
-        if !gone {
-            // The system may look at the handle until it says otherwise.
-            leaving().push(Leaving { process, event });
+        unsafe { UnregisterWaitEx(self.registration.0, raw) };
+        let left = Leaving { process, event };
+        if !left.is_over() {
+            // The system may look at the handles until it sets the event, whatever the call has returned.
+            leaving().push(left);
         }
     }
 }
@@ -121,6 +122,17 @@ struct Leaving {
     event: Option<OwnedHandle>,
 }
 
+impl Leaving {
+    fn is_over(&self) -> bool {
+        let over = match &self.event {
+            Some(event) => wait(event, Some(Duration::ZERO)),
+            // Without an event (there was no memory for one) the end of the process is what ends the wait.
+            None => wait(&self.process, Some(Duration::ZERO)),
+        };
+        over.unwrap_or(false)
+    }
+}
+
 fn leaving() -> MutexGuard<'static, Vec<Leaving>> {
     static LEAVING: Mutex<Vec<Leaving>> = Mutex::new(Vec::new());
     LEAVING.lock().unwrap_or_else(PoisonError::into_inner)
@@ -128,12 +140,7 @@ fn leaving() -> MutexGuard<'static, Vec<Leaving>> {
 
 /// Closes what nobody looks at any more.
 fn sweep() {
-    let is_over = |leaving: &Leaving| match &leaving.event {
-        Some(event) => wait(event, Some(Duration::ZERO)).unwrap_or(false),
-        // Without an event (there was no memory for one) the end of the process is what ends the wait.
-        None => wait(&leaving.process, Some(Duration::ZERO)).unwrap_or(false),
-    };
-    leaving().retain(|leaving| !is_over(leaving));
+    leaving().retain(|left| !left.is_over());
 }
 
 impl fmt::Debug for ExitWatch {

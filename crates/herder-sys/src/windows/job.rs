@@ -91,8 +91,9 @@ impl Job {
     pub(super) fn pids(&self) -> io::Result<Vec<u32>> {
         let mut room = 62;
         loop {
-            // Two numbers, and then the ids, each as wide as a pointer.
-            let head = size_of::<JOBOBJECT_BASIC_PROCESS_ID_LIST>() / size_of::<usize>();
+            // Two numbers of 32 bits, and then the ids, each as wide as a pointer.
+            let head =
+                std::mem::offset_of!(JOBOBJECT_BASIC_PROCESS_ID_LIST, ProcessIdList) / size_of::<usize>();
             let mut list = vec![0usize; head + room];
             let size = u32::try_from(size_of_val(&*list)).unwrap_or(u32::MAX);
             // SAFETY: at most `size` bytes are written to a live local.
@@ -105,11 +106,14 @@ impl Job {
                     null_mut(),
                 )
             });
-            // The second of two 32-bit numbers in front of the ids: how many there are behind them.
-            let counts = [list[0] as u32, (list[0] >> 32) as u32];
+            // How many there are, and how many of them are in the list.
+            let counts = match head {
+                1 => [list[0] as u32, (list[0] as u64 >> 32) as u32],
+                _ => [list[0] as u32, list[1] as u32],
+            };
             match asked {
                 Ok(()) => {
-                    let ids = list[1..].iter().take(counts[1] as usize);
+                    let ids = list[head..].iter().take(counts[1] as usize);
                     return Ok(ids.map(|&id| id as u32).collect());
                 }
                 Err(error) if error.raw_os_error() == Some(ERROR_MORE_DATA.cast_signed()) => {

@@ -131,8 +131,12 @@ pub(crate) fn with_variable(name: &str, value: &str) -> Arc<Strings> {
 pub(crate) fn in_a_console(test: &str) -> bool {
     const INSIDE: &str = "HERDER_TEST_CONSOLE";
     if std::env::var_os(INSIDE).is_some() {
-        // SAFETY: no arguments. It fails where there is a console.
-        unsafe { windows_sys::Win32::System::Console::AllocConsole() };
+        use windows_sys::Win32::System::Console::{AllocConsole, FreeConsole};
+        // One that only looks like a console, too: that is what a program of Wine has without a terminal.
+        // SAFETY: no arguments. It fails where there is none.
+        unsafe { FreeConsole() };
+        // SAFETY: no arguments.
+        assert_ne!(unsafe { AllocConsole() }, 0, "{}", std::io::Error::last_os_error());
         return true;
     }
     let mut asked = request_for(std::env::current_exe().unwrap(), ["--exact", test]);

@@ -59,7 +59,10 @@ enum Watch {
     Reactor(Id, Arc<InReactor>),
     /// From elsewhere: where the reactor does not know of exits, outside of any runtime, and for a dead child that a
     /// debugger holds, whose pidfd says "readable" for ever.
-    Told(watch::Receiver<bool>, Telling),
+    Told {
+        done: watch::Receiver<bool>,
+        _telling: Telling,
+    },
 }
 
 #[derive(Clone)]
@@ -182,7 +185,7 @@ impl Shared {
         let mut watch = self.watch();
         let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
         match &*watch {
-            Watch::Told(done, _) => return Waiter::Told(done.clone()),
+            Watch::Told { done, .. } => return Waiter::Told(done.clone()),
             // A runtime that nobody drives any more would never tell us.
             Watch::Reactor(id, fd) if Some(*id) == runtime => return Waiter::Reactor(Arc::clone(fd)),
             _ => {}
@@ -198,12 +201,12 @@ impl Shared {
 
     fn watch_elsewhere(&self) -> watch::Receiver<bool> {
         let mut watch = self.watch();
-        if let Watch::Told(done, _) = &*watch {
+        if let Watch::Told { done, .. } = &*watch {
             return done.clone();
         }
         let (sender, done) = watch::channel(false);
         let telling = host::tell_exit(&self.process, sender);
-        *watch = Watch::Told(done.clone(), telling);
+        *watch = Watch::Told { done: done.clone(), _telling: telling };
         done
     }
 

@@ -230,6 +230,24 @@ mod tests {
         assert_eq!(resolved(&edits, base), Ok(expected));
     }
 
+    #[cfg(windows)]
+    #[test]
+    fn names_have_no_case_and_one_variable_survives_a_clear() {
+        let base = &[("SystemRoot", "r"), ("Path", "p"), ("X", "x")];
+        let two = |edits: &mut EnvEdits| {
+            set(edits, "PATH", "1");
+            set(edits, "pAtH", "2");
+            edits.remove("x".as_ref());
+        };
+        assert_eq!(resolved(&edits(two), base), Ok(pairs(&[("SystemRoot", "r"), ("pAtH", "2")])));
+        assert_eq!(resolved(&edits(EnvEdits::clear), base), Ok(pairs(&[("SystemRoot", "r")])));
+        let none = edits(|edits| {
+            edits.clear();
+            edits.remove("SYSTEMROOT".as_ref());
+        });
+        assert_eq!(resolved(&none, base), Ok(Vec::new()));
+    }
+
     #[test]
     fn clear_forgets_what_came_before_it() {
         let edits = edits(|edits| {

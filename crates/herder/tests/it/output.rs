@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use herder::output::OutputEnd;
 use herder::report::RunErrorKind;
-use herder::{Capture, Cause, Command, Stdio};
+use herder::{Capture, Cause, Command};
 
 use crate::support::{fixture, run};
 
@@ -210,7 +210,7 @@ fn read_refuses_output_that_is_not_all_there_or_no_text() {
 fn a_child_that_closes_its_output_early_is_waited_for() {
     run(async {
         let mut command = fixture(&["print:a", "close-stdout", "close-stderr", "sleep:100ms", "exit:4"]);
-        let report = command.stdin(Stdio::null()).output().await.unwrap();
+        let report = command.stdin(herder::Stdio::null()).output().await.unwrap();
         assert_eq!((report.status.code(), &*report.stdout), (Some(4), &b"a"[..]));
         assert!(report.elapsed() >= Duration::from_millis(100));
     });

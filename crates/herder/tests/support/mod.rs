@@ -15,8 +15,8 @@ use herder::Command;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::runtime::{Builder, Runtime};
 
-/// No test takes longer: one that does hangs.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// No test takes longer: one that does hangs. (A start takes 50 ms under Wine, and more on a busy machine.)
+pub(crate) const LIMIT: Duration = Duration::from_secs(if cfg!(windows) { 300 } else { 60 });
 
 pub(crate) fn current_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
@@ -51,15 +51,6 @@ pub(crate) async fn line(stream: &mut (impl AsyncRead + Unpin)) -> String {
             Ok(byte) => line.push(byte),
             Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&line)),
         }
-    }
-}
-
-/// Blocks this thread until something is so that nobody tells us of.
-pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !so() {
-        assert!(start.elapsed() < LIMIT, "not so: {what}");
-        std::thread::sleep(Duration::from_micros(500));
     }
 }
 

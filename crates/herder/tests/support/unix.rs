@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use herder::Command;
 use herder::os::unix::CommandExt;
+
+use super::LIMIT;
 
 /// The number under which a leashed child holds its leash.
 const LEASH: i32 = 9;
@@ -56,5 +58,14 @@ impl Leash {
         });
         let read = receiver.recv_timeout(Duration::from_secs(20)).expect("a process is left");
         assert_eq!(read.unwrap(), 0);
+    }
+}
+
+/// Blocks this thread until something is so that nobody tells us of.
+pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < LIMIT, "not so: {what}");
+        std::thread::sleep(Duration::from_micros(500));
     }
 }
