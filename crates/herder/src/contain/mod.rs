@@ -173,6 +173,15 @@ pub(crate) struct Wish {
     pub(crate) forks: bool,
 }
 
+/// What this system may have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rungs {
+    /// Strongest first.
+    pub(crate) ladder: &'static [Mechanism],
+    /// Whether signals and kills reach a process group as a whole.
+    pub(crate) groups: bool,
+}
+
 /// What a child is born into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
@@ -183,11 +192,9 @@ pub(crate) struct Choice {
 }
 
 /// Chooses the strongest that is asked for and can be had; an error if what was asked for by name can't be.
-///
-/// `ladder` is what this system may have, strongest first.
 pub(crate) fn choose(
     wish: Wish,
-    ladder: &[Mechanism],
+    rungs: Rungs,
     can: impl Fn(Mechanism, Strength) -> Result<(), Refusal>,
 ) -> Result<Choice, Refusal> {
     let own_group = match (wish.group, wish.containment) {
@@ -209,7 +216,7 @@ pub(crate) fn choose(
     let mut choice =
         Choice { group: own_group, mechanism: None, strength: Strength::Child, refusals: vec![] };
     // A group that was there before the child is not ours to kill.
-    if matches!(own_group, Group::New | Group::NewSession) && REACHES_GROUPS {
+    if matches!(own_group, Group::New | Group::NewSession) && rungs.groups {
         choice.strength = Strength::Group;
     }
     let by_name = match wish.containment {
@@ -218,7 +225,7 @@ pub(crate) fn choose(
         Containment::Job => Some(Mechanism::Job),
         Containment::Auto | Containment::Group | Containment::None => None,
     };
-    let auto = if wish.containment == Containment::Auto { ladder } else { &[] };
+    let auto = if wish.containment == Containment::Auto { rungs.ladder } else { &[] };
     for mechanism in by_name.iter().chain(auto).copied() {
         let Some(strength) = strength_of(mechanism) else { continue };
         match fits(mechanism, strength) {
@@ -235,7 +242,7 @@ pub(crate) fn choose(
 
 /// The choice for a command on this host.
 pub(crate) fn choose_here(wish: Wish) -> Result<Choice, Refusal> {
-    choose(wish, MECHANISMS, can)
+    choose(wish, Rungs { ladder: MECHANISMS, groups: REACHES_GROUPS }, can)
 }
 
 #[cfg(test)]
@@ -246,7 +253,8 @@ mod tests {
         Wish { containment, group: Group::Inherit, terminal: false, dies_with_owner: true, forks: false }
     }
 
-    const LADDER: [Mechanism; 2] = [Mechanism::Cgroup, Mechanism::Keeper];
+    const UNIX: Rungs = Rungs { ladder: &[Mechanism::Cgroup, Mechanism::Keeper], groups: true };
+    const WINDOWS: Rungs = Rungs { ladder: &[Mechanism::Job], groups: false };
 
     fn all(_: Mechanism, _: Strength) -> Result<(), Refusal> {
         Ok(())
@@ -264,7 +272,7 @@ mod tests {
         wish: Wish,
         can: impl Fn(Mechanism, Strength) -> Result<(), Refusal>,
     ) -> (Group, Strength, usize) {
-        let choice = choose(wish, &LADDER, can).unwrap();
+        let choice = choose(wish, UNIX, can).unwrap();
         (choice.group, choice.strength, choice.refusals.len())
     }
 
@@ -279,13 +287,10 @@ mod tests {
     #[test]
     fn what_is_asked_for_by_name_comes_or_is_an_error() {
         assert_eq!(chosen(wish(Containment::Keeper), all), (Group::New, Strength::Keeper, 0));
-        assert_eq!(
-            choose(wish(Containment::Keeper), &LADDER, nothing).unwrap_err().strength,
-            Strength::Keeper
-        );
+        assert_eq!(choose(wish(Containment::Keeper), UNIX, nothing).unwrap_err().strength, Strength::Keeper);
         let only_keeper = only(Mechanism::Keeper);
         assert_eq!(
-            choose(wish(Containment::Cgroup), &LADDER, only_keeper).unwrap_err().strength,
+            choose(wish(Containment::Cgroup), UNIX, only_keeper).unwrap_err().strength,
             Strength::Cgroup
         );
         assert_eq!(chosen(wish(Containment::Group), all), (Group::New, Strength::Group, 0));
@@ -314,8 +319,21 @@ mod tests {
             Wish { forks: true, ..wish(Containment::Auto) },
         ] {
             assert_eq!(chosen(odd, all), (Group::New, Strength::Group, 2));
-            assert!(choose(Wish { containment: Containment::Cgroup, ..odd }, &LADDER, all).is_err());
+            assert!(choose(Wish { containment: Containment::Cgroup, ..odd }, UNIX, all).is_err());
         }
+    }
+
+    #[test]
+    fn where_groups_can_not_be_ended_they_are_no_strength() {
+        let chosen = |containment, can: fn(Mechanism, Strength) -> Result<(), Refusal>| {
+            let choice = choose(wish(containment), WINDOWS, can)?;
+            Ok::<_, Refusal>((choice.group, choice.strength, choice.refusals.len()))
+        };
+        assert_eq!(chosen(Containment::Auto, all), Ok((Group::New, Strength::Job, 0)));
+        assert_eq!(chosen(Containment::Auto, nothing), Ok((Group::New, Strength::Child, 1)));
+        assert_eq!(chosen(Containment::Group, all), Ok((Group::New, Strength::Child, 0)));
+        assert_eq!(chosen(Containment::Job, nothing).map_err(|refusal| refusal.strength), Err(Strength::Job));
+        assert!(chosen(Containment::Cgroup, nothing).is_err());
     }
 
     #[test]
