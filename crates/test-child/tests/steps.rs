@@ -1,6 +1,7 @@
 //! The fixture does what its help says. (That this test exists also makes `cargo test --workspace` build the
 //! program.)
 
+#![cfg(unix)]
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "std's processes are what the fixture is checked with")]

@@ -151,8 +151,10 @@ impl Job {
     fn limit_cpu(&self, thousandths: u32) -> io::Result<()> {
         let processors = std::thread::available_parallelism().map_or(1, usize::from) as u64;
         let rate = (u64::from(thousandths) * 10 / processors).clamp(1, 10_000);
-        let mut control = JOBOBJECT_CPU_RATE_CONTROL_INFORMATION::default();
-        control.ControlFlags = JOB_OBJECT_CPU_RATE_CONTROL_ENABLE | JOB_OBJECT_CPU_RATE_CONTROL_HARD_CAP;
+        let mut control = JOBOBJECT_CPU_RATE_CONTROL_INFORMATION {
+            ControlFlags: JOB_OBJECT_CPU_RATE_CONTROL_ENABLE | JOB_OBJECT_CPU_RATE_CONTROL_HARD_CAP,
+            ..Default::default()
+        };
         control.Anonymous.CpuRate = rate as u32;
         self.set(JobObjectCpuRateControlInformation, &control)
     }

@@ -26,7 +26,7 @@ use super::streams::Streams;
 use super::strings::{command_line, environment, environment_block, shell, wide, wide_nul};
 use crate::disabled::is_disabled;
 use crate::wide::WideError;
-use crate::{Group, LaunchError, SpawnRequest, SpawnStep, Spawned};
+use crate::{Group, LaunchError, Scope, SpawnRequest, SpawnStep, Spawned};
 
 /// What only Windows has.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +92,7 @@ pub fn spawn(request: SpawnRequest) -> Result<Spawned, LaunchError> {
     // A child without a scope is to die with us all the same, alone.
     let alone = scope.is_none() && request.die_with_owner.is_some();
     let guard = alone.then(Job::for_one).transpose().map_err(prepare)?;
-    let job = scope.map(|scope| scope.job()).or(guard.as_ref());
+    let job = scope.map(Scope::job).or(guard.as_ref());
     let variables = request.env.clone().unwrap_or_else(environment);
     let plan = Plan {
         argv: request.argv.iter().map(wide).collect(),
@@ -157,11 +157,11 @@ fn flags(request: &SpawnRequest) -> u32 {
 }
 
 fn failure(step: SpawnStep, error: &io::Error) -> LaunchError {
-    let number = error.raw_os_error().unwrap_or(match error.kind() {
-        io::ErrorKind::Unsupported => ERROR_NOT_SUPPORTED.cast_signed(),
-        _ => ERROR_INVALID_PARAMETER.cast_signed(),
-    });
-    LaunchError::new(step, number)
+    let of_kind = || match error.kind() {
+        io::ErrorKind::Unsupported => ERROR_NOT_SUPPORTED,
+        _ => ERROR_INVALID_PARAMETER,
+    };
+    LaunchError::new(step, error.raw_os_error().unwrap_or_else(|| of_kind().cast_signed()))
 }
 
 fn first_that_runs(request: &SpawnRequest, plan: &Plan, job: Option<&Job>) -> Result<Born, LaunchError> {
@@ -208,8 +208,7 @@ fn of_folder(error: LaunchError, request: &SpawnRequest) -> LaunchError {
 }
 
 fn create(file: &Path, plan: &Plan, job: Option<&Job>) -> Result<Born, LaunchError> {
-    let (mut line, is_batch) =
-        command_line(&wide(file.as_os_str()), &plan.argv).map_err(|error| of_strings(error))?;
+    let (mut line, is_batch) = command_line(&wide(file.as_os_str()), &plan.argv).map_err(of_strings)?;
     let application = if is_batch {
         shell().map(|shell| shell.into_iter().chain([0]).collect())
     } else {
@@ -290,7 +289,7 @@ fn call(
             i32::from(!plan.streams.list.is_empty()),
             plan.flags | more,
             plan.block.as_ptr().cast(),
-            plan.cwd.as_ref().map_or(null(), |dir| dir.as_ptr()),
+            plan.cwd.as_ref().map_or(null(), Vec::as_ptr),
             (&raw const startup).cast(),
             &raw mut info,
         )

@@ -1,3 +1,6 @@
+// Every step is there on Unix.
+#![cfg(unix)]
+
 use super::*;
 
 fn one(text: &str) -> Result<Step, Wrong> {

@@ -48,6 +48,6 @@ pub(crate) fn check_sizes<'a>(
             return Err(SizeError::Variable { key: key.to_owned(), size });
         }
     }
-    let file = files.iter().find(|file| file.exists()).map_or(Path::new(""), PathBuf::as_path);
-    Ok(herder_sys::check_command_line(file, arguments)?)
+    let file = files.iter().find(|file| file.exists()).map(PathBuf::as_path);
+    Ok(herder_sys::check_command_line(file.unwrap_or_else(|| Path::new("")), arguments)?)
 }
