@@ -99,6 +99,18 @@ prepare() {
   make_prefix
 }
 
+# Two checkouts share what is built of the crates that neither changes. Of our own crates cargo would take that of the
+# other one for its own, as it looks at their names inside the checkout and the times of their files.
+forget_other_checkouts() {
+  local stamp=$CARGO_TARGET_DIR/checkout folder ours=()
+  if [ "$(cat "$stamp" 2>/dev/null)" != "$PWD" ]; then
+    for folder in crates/*/; do ours+=(-p "$(basename "$folder")"); done
+    /usr/bin/cargo clean --quiet "${ours[@]}"
+    mkdir -p "$CARGO_TARGET_DIR"
+    echo "$PWD" >"$stamp"
+  fi
+}
+
 # cargo for Windows. All goes through the environment, so that whatever cargo calls has it, too.
 foreign() {
   local version status=0 hold
@@ -109,6 +121,7 @@ foreign() {
   export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc
   export "$RUNNER=bash $self wine"
   unset RUSTUP_TOOLCHAIN CARGO RUSTC
+  forget_other_checkouts
   # A program that only waits keeps Wine's services up between the test programs. They hold its streams then, and not
   # those of a test.
   hold=$cache/hold.$$

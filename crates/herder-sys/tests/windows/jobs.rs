@@ -5,7 +5,7 @@ use std::io::Read;
 use herder_sys::{Group, Limit, Mechanism, Scope, Signal, mechanism, spawn, was_ended};
 
 use crate::support::{
-    eventually, in_a_console, line, piped, request, skipped_by_wine, start, status, with_variable,
+    ended, eventually, in_a_console, line, piped, request, skipped_by_wine, start, status, with_variable,
 };
 
 fn scope() -> Scope {
@@ -39,7 +39,7 @@ fn a_kill_ends_grandchildren_too() {
         assert!(members.iter().all(|member| member.command.contains("test-child")), "{members:?}");
         scope.kill().unwrap();
         // Everybody who held the pipe is gone.
-        reader.read_to_end(&mut Vec::new()).unwrap();
+        ended(reader);
         assert!(was_ended(status(&process)));
         eventually("the job is empty", || scope.is_empty().unwrap());
     }
@@ -55,7 +55,7 @@ fn the_last_handle_ends_it_and_a_release_does_not() {
     let process = start(asked);
     assert_eq!(line(&mut reader), "ready");
     drop(only);
-    reader.read_to_end(&mut Vec::new()).unwrap();
+    ended(reader);
     drop(process);
 
     let scope = scope();
@@ -150,7 +150,7 @@ fn a_child_ends_with_its_owner() {
         while line(&mut reader).trim_end() != "ready" {}
         owner.kill_all().unwrap();
         // Everybody who held the pipe is gone.
-        reader.read_to_end(&mut Vec::new()).unwrap();
+        ended(reader);
     }
 }
 

@@ -77,6 +77,13 @@ pub(crate) fn line(reader: &mut PipeReader) -> String {
     }
 }
 
+/// Waits for the end of a pipe: nobody has the other end any more. A test that has leaked it fails, and does not hang.
+pub(crate) fn ended(mut reader: PipeReader) {
+    let (sender, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || drop(sender.send(reader.read_to_end(&mut Vec::new()))));
+    end.recv_timeout(LIMIT).expect("somebody has the other end of the pipe").unwrap();
+}
+
 /// A word as the fixture program shows it.
 pub(crate) fn escaped(word: &OsStr) -> String {
     let escape = |&byte: &u8| match byte {
