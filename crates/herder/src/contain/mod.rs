@@ -3,20 +3,20 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use herder_sys::{Group, Mechanism};
+use herder_sys::{Group, MECHANISMS, Mechanism, REACHES_GROUPS};
+
+use crate::host;
 
 mod fold;
 mod hold;
 mod limit;
-mod reactor;
 
 pub use herder_sys::{Facts, facts};
 
 pub(crate) use fold::Fold;
 pub(crate) use hold::{Hold, members};
 pub use limit::{Force, Limit, LimitResult, host_limits};
-pub(crate) use limit::{apply, apply_one, refuse, stand_ins};
-pub(crate) use reactor::register;
+pub(crate) use limit::{apply, apply_one, refuse, stand_in};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -43,7 +43,10 @@ pub enum Containment {
     /// without a controlling terminal. It inherits what we had when its scope was made (its own, or its herd's), but for the working directory and the processors,
     /// which are those of its start.
     Keeper,
-    /// A process group of its own, always, and nothing more.
+    /// A job object of its own (Windows), or no child at all. Nothing leaves it.
+    Job,
+    /// A process group of its own, always, and nothing more. On Windows it can be asked to end, by Ctrl-Break, and that
+    /// is all: kills and drops reach the child alone there.
     Group,
     /// Nothing: signals and kills reach the child alone.
     None,
@@ -72,6 +75,8 @@ pub enum Strength {
     Keeper,
     /// The child and all its descendants, by the kernel's own account. (Root can move a process out.)
     Cgroup,
+    /// The child and all its descendants, by the kernel's own account, which none of them leaves (Windows).
+    Job,
 }
 
 impl fmt::Display for Strength {
@@ -81,6 +86,7 @@ impl fmt::Display for Strength {
             Self::Group => "process group",
             Self::Keeper => "keeper",
             Self::Cgroup => "cgroup",
+            Self::Job => "job object",
         })
     }
 }
@@ -162,8 +168,10 @@ impl fmt::Display for Refusal {
 /// Found out once, by trying, and kept. It may block for some milliseconds the first time.
 #[must_use]
 pub fn host() -> Vec<(Strength, Result<(), Refusal>)> {
-    let asked = MECHANISMS.map(|(mechanism, strength)| (strength, can(mechanism, strength)));
-    asked.into_iter().chain([(Strength::Group, Ok(())), (Strength::Child, Ok(()))]).collect()
+    let asked = MECHANISMS.iter().filter_map(|mechanism| Some((*mechanism, strength_of(*mechanism)?)));
+    let asked = asked.map(|(mechanism, strength)| (strength, can(mechanism, strength)));
+    let group = REACHES_GROUPS.then_some((Strength::Group, Ok(())));
+    asked.chain(group).chain([(Strength::Child, Ok(()))]).collect()
 }
 
 /// Makes ready what ends process groups with our program where nothing stronger can be had: our keeper, a process of
@@ -172,12 +180,23 @@ pub fn host() -> Vec<(Strength, Result<(), Refusal>)> {
 /// # Errors
 ///
 /// Why there is none: of such a child the group does not end with our program.
+///
+/// # Platform notes
+///
+/// Windows: there is never one.
 pub fn start_keeper() -> Result<(), Refusal> {
-    herder_sys::keeper::ensure(None).map_err(|error| Refusal::of_group(&error))
+    host::start_keeper().map_err(|error| Refusal::of_group(&error))
 }
 
-const MECHANISMS: [(Mechanism, Strength); 2] =
-    [(Mechanism::Cgroup, Strength::Cgroup), (Mechanism::Keeper, Strength::Keeper)];
+/// What is in force where a mechanism holds the child; `None` for one that this library does not know.
+fn strength_of(mechanism: Mechanism) -> Option<Strength> {
+    Some(match mechanism {
+        Mechanism::Cgroup => Strength::Cgroup,
+        Mechanism::Job => Strength::Job,
+        Mechanism::Keeper => Strength::Keeper,
+        _ => return None,
+    })
+}
 
 fn can(mechanism: Mechanism, strength: Strength) -> Result<(), Refusal> {
     /// What was found is found for every child, and said in words once.
@@ -197,7 +216,9 @@ fn can(mechanism: Mechanism, strength: Strength) -> Result<(), Refusal> {
 pub(crate) fn may_be_kept(containment: Containment) -> bool {
     match containment {
         Containment::Keeper => true,
-        Containment::Auto => herder_sys::mechanism(Mechanism::Cgroup).is_err(),
+        Containment::Auto => {
+            MECHANISMS.contains(&Mechanism::Keeper) && herder_sys::mechanism(Mechanism::Cgroup).is_err()
+        }
         _ => false,
     }
 }
@@ -247,6 +268,15 @@ impl Wish {
     }
 }
 
+/// What this system may have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rungs {
+    /// Strongest first.
+    pub(crate) ladder: &'static [Mechanism],
+    /// Whether signals and kills reach a process group as a whole.
+    pub(crate) groups: bool,
+}
+
 /// What a child is born into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
@@ -261,6 +291,7 @@ pub(crate) struct Choice {
 /// Chooses the strongest that is asked for and can be had; an error if what was asked for by name can't be.
 pub(crate) fn choose(
     wish: Wish,
+    rungs: Rungs,
     can: impl Fn(Mechanism, Strength) -> Result<(), Refusal>,
 ) -> Result<Choice, Refusal> {
     let own_group = match (wish.group, wish.containment) {
@@ -287,21 +318,24 @@ pub(crate) fn choose(
         watched: false,
     };
     // A group that was there before the child is not ours to kill.
-    if matches!(own_group, Group::New | Group::NewSession) {
+    if matches!(own_group, Group::New | Group::NewSession) && rungs.groups {
         choice.strength = Strength::Group;
     }
-    for (mechanism, strength) in MECHANISMS {
-        let by_name = match (wish.containment, mechanism) {
-            (Containment::Auto, _) => false,
-            (Containment::Cgroup, Mechanism::Cgroup) | (Containment::Keeper, Mechanism::Keeper) => true,
-            _ => continue,
-        };
+    let by_name = match wish.containment {
+        Containment::Cgroup => Some(Mechanism::Cgroup),
+        Containment::Keeper => Some(Mechanism::Keeper),
+        Containment::Job => Some(Mechanism::Job),
+        Containment::Auto | Containment::Group | Containment::None => None,
+    };
+    let auto = if wish.containment == Containment::Auto { rungs.ladder } else { &[] };
+    for mechanism in by_name.iter().chain(auto).copied() {
+        let Some(strength) = strength_of(mechanism) else { continue };
         match fits(mechanism, strength) {
             Ok(()) => {
                 (choice.mechanism, choice.strength) = (Some(mechanism), strength);
                 break;
             }
-            Err(refusal) if by_name => return Err(refusal),
+            Err(refusal) if by_name.is_some() => return Err(refusal),
             Err(refusal) => choice.refusals.push(refusal),
         }
     }
@@ -313,7 +347,7 @@ pub(crate) fn choose(
 
 /// The choice for a command on this host.
 pub(crate) fn choose_here(wish: Wish) -> Result<Choice, Refusal> {
-    choose(wish, can)
+    choose(wish, Rungs { ladder: MECHANISMS, groups: REACHES_GROUPS }, can)
 }
 
 #[cfg(test)]
@@ -323,6 +357,9 @@ mod tests {
     fn wish(containment: Containment) -> Wish {
         Wish::plain(containment)
     }
+
+    const UNIX: Rungs = Rungs { ladder: &[Mechanism::Cgroup, Mechanism::Keeper], groups: true };
+    const WINDOWS: Rungs = Rungs { ladder: &[Mechanism::Job], groups: false };
 
     fn all(_: Mechanism, _: Strength) -> Result<(), Refusal> {
         Ok(())
@@ -340,7 +377,7 @@ mod tests {
         wish: Wish,
         can: impl Fn(Mechanism, Strength) -> Result<(), Refusal>,
     ) -> (Group, Strength, usize) {
-        let choice = choose(wish, can).unwrap();
+        let choice = choose(wish, UNIX, can).unwrap();
         (choice.group, choice.strength, choice.refusals.len())
     }
 
@@ -355,9 +392,12 @@ mod tests {
     #[test]
     fn what_is_asked_for_by_name_comes_or_is_an_error() {
         assert_eq!(chosen(wish(Containment::Keeper), all), (Group::New, Strength::Keeper, 0));
-        assert_eq!(choose(wish(Containment::Keeper), nothing).unwrap_err().strength, Strength::Keeper);
+        assert_eq!(choose(wish(Containment::Keeper), UNIX, nothing).unwrap_err().strength, Strength::Keeper);
         let only_keeper = only(Mechanism::Keeper);
-        assert_eq!(choose(wish(Containment::Cgroup), only_keeper).unwrap_err().strength, Strength::Cgroup);
+        assert_eq!(
+            choose(wish(Containment::Cgroup), UNIX, only_keeper).unwrap_err().strength,
+            Strength::Cgroup
+        );
         assert_eq!(chosen(wish(Containment::Group), all), (Group::New, Strength::Group, 0));
         assert_eq!(chosen(wish(Containment::None), all), (Group::Inherit, Strength::Child, 0));
     }
@@ -375,15 +415,15 @@ mod tests {
         let keeper = only(Mechanism::Keeper);
         let auto = Wish { ill_kept: Some("a terminal"), ..wish(Containment::Auto) };
         assert_eq!(chosen(auto, &keeper), (Group::New, Strength::Group, 2));
-        assert_eq!(choose(auto, &keeper).unwrap().refusals[1].reason, "a terminal");
+        assert_eq!(choose(auto, UNIX, &keeper).unwrap().refusals[1].reason, "a terminal");
         let terminal = Wish { terminal: true, ..auto };
         assert_eq!(chosen(terminal, &keeper), (Group::Inherit, Strength::Child, 2));
         let by_name = Wish { containment: Containment::Keeper, ..terminal };
         assert_eq!(chosen(by_name, &keeper), (Group::New, Strength::Keeper, 0));
         let joined = Wish { group: Group::Join(7), ..wish(Containment::Auto) };
         assert_eq!(chosen(joined, &keeper), (Group::Join(7), Strength::Child, 2));
-        assert!(choose(Wish { containment: Containment::Keeper, ..joined }, &keeper).is_err());
-        assert!(choose(Wish { unkeepable: Some("no"), ..by_name }, &keeper).is_err());
+        assert!(choose(Wish { containment: Containment::Keeper, ..joined }, UNIX, &keeper).is_err());
+        assert!(choose(Wish { unkeepable: Some("no"), ..by_name }, UNIX, &keeper).is_err());
         // Others may join a group that is asked for; a session is nobody's to join.
         let group = |group| Wish { group, ..wish(Containment::Auto) };
         assert_eq!(chosen(group(Group::New), &keeper), (Group::New, Strength::Group, 2));
@@ -401,18 +441,32 @@ mod tests {
     fn a_scope_is_not_for_those_that_outlive_us() {
         let outlives = |containment| Wish { dies_with_owner: false, ..wish(containment) };
         assert_eq!(chosen(outlives(Containment::Auto), all), (Group::New, Strength::Group, 2));
-        assert!(choose(outlives(Containment::Cgroup), all).is_err());
+        assert!(choose(outlives(Containment::Cgroup), UNIX, all).is_err());
     }
 
     #[test]
     fn the_keeper_watches_a_group_that_stands_in_for_something_stronger() {
-        let watched =
-            |wish, can: fn(Mechanism, Strength) -> Result<(), Refusal>| choose(wish, can).unwrap().watched;
+        let watched = |wish, can: fn(Mechanism, Strength) -> Result<(), Refusal>| {
+            choose(wish, UNIX, can).unwrap().watched
+        };
         assert!(watched(wish(Containment::Auto), nothing));
         assert!(!watched(wish(Containment::Auto), all));
         assert!(!watched(wish(Containment::Group), nothing));
         assert!(!watched(Wish { dies_with_owner: false, ..wish(Containment::Auto) }, nothing));
         assert!(!watched(Wish { terminal: true, ..wish(Containment::Auto) }, nothing));
+    }
+
+    #[test]
+    fn where_groups_can_not_be_ended_they_are_no_strength() {
+        let chosen = |containment, can: fn(Mechanism, Strength) -> Result<(), Refusal>| {
+            let choice = choose(wish(containment), WINDOWS, can)?;
+            Ok::<_, Refusal>((choice.group, choice.strength, choice.refusals.len()))
+        };
+        assert_eq!(chosen(Containment::Auto, all), Ok((Group::New, Strength::Job, 0)));
+        assert_eq!(chosen(Containment::Auto, nothing), Ok((Group::New, Strength::Child, 1)));
+        assert_eq!(chosen(Containment::Group, all), Ok((Group::New, Strength::Child, 0)));
+        assert_eq!(chosen(Containment::Job, nothing).map_err(|refusal| refusal.strength), Err(Strength::Job));
+        assert!(chosen(Containment::Cgroup, nothing).is_err());
     }
 
     #[test]

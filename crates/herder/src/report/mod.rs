@@ -77,7 +77,8 @@ pub(crate) struct Leftovers {
 pub enum Cause {
     /// The program ended by itself, with whatever code.
     Exited,
-    /// A signal ended it that was not ours.
+    /// A signal ended it that was not ours. (On Windows: its exit code is the one that a kill by this library, or a
+    /// Ctrl-C, leaves.)
     Signaled,
     /// The time of [`Command::timeout`](crate::Command::timeout) was over, and it was ended.
     TimedOut,
