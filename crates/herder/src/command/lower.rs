@@ -173,7 +173,7 @@ pub(crate) fn setup_error(command: &Command, failure: LaunchError) -> SpawnError
             };
             (kind, format!("no process could be made: {source}"))
         }
-        SpawnStep::Scope if failure.errno == errno::TRY_AGAIN => {
+        SpawnStep::Scope if failure.errno == errno::SCOPE_FULL => {
             (SpawnErrorKind::Containment, "the limit of processes of its scope is reached".to_owned())
         }
         SpawnStep::Scope => (SpawnErrorKind::Containment, format!("its scope does not take it: {source}")),

@@ -26,8 +26,8 @@ pub enum Containment {
     /// [`Child::refusals`](crate::Child::refusals) why it is no stronger one.
     ///
     /// The keeper's children are in a session of their own. So a child that is given a terminal, as one of its standard
-    /// streams or by [`fd`](crate::os::unix::CommandExt::fd), is not its child, and neither is one for which the command
-    /// names a process group, or which gets all our descriptors.
+    /// streams or by `fd` of [`os`](crate::os)`::unix`, is not its child, and neither is one for which the command names a
+    /// process group, or which gets all our descriptors.
     ///
     /// A process group of its own comes on top, unless the child is to use our terminal: one that inherits the
     /// terminal as its standard input, while we are in the foreground, stays in our group, as the terminal stops

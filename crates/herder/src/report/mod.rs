@@ -91,7 +91,8 @@ pub enum Cause {
     /// The kernel killed it for want of memory: its limit of memory was reached, or that of a cgroup above it.
     ///
     /// Told only where a [`Limit::Memory`](crate::contain::Limit::Memory) is in force for the whole tree; elsewhere
-    /// such an end is [`Signaled`](Self::Signaled), as the kernel does not say.
+    /// such an end is [`Signaled`](Self::Signaled), as the kernel does not say. Never on Windows, where a request for
+    /// more than the limit fails.
     OutOfMemory,
 }
 

@@ -13,7 +13,6 @@ mod support;
 mod api;
 #[cfg(unix)]
 mod cancel;
-#[cfg(unix)]
 mod consume;
 #[cfg(unix)]
 mod crowd;
@@ -43,13 +42,11 @@ mod owner;
 mod process_wide;
 #[cfg(unix)]
 mod races;
-#[cfg(unix)]
 mod redact;
 #[cfg(unix)]
 mod repeats;
 #[cfg(unix)]
 mod scope;
-#[cfg(unix)]
 mod share;
 #[cfg(unix)]
 mod share_child;

@@ -29,6 +29,8 @@ pub(crate) mod errno {
     pub(crate) const NOT_FOUND: i32 = 2;
     pub(crate) const TRY_AGAIN: i32 = 11;
     pub(crate) const INVALID: i32 = 22;
+    /// What a scope with a limit of processes says of one too many.
+    pub(crate) const SCOPE_FULL: i32 = TRY_AGAIN;
     pub(crate) const TIMED_OUT: i32 = 110;
 }
 

@@ -29,6 +29,8 @@ pub(crate) mod errno {
     pub(crate) const INVALID: i32 = 87;
     /// `ERROR_NO_SYSTEM_RESOURCES`.
     pub(crate) const TRY_AGAIN: i32 = 1450;
+    /// `ERROR_NOT_ENOUGH_QUOTA`: what a job with a limit of processes says of one too many.
+    pub(crate) const SCOPE_FULL: i32 = 1816;
     /// `ERROR_TIMEOUT`.
     pub(crate) const TIMED_OUT: i32 = 1460;
 }
