@@ -147,7 +147,7 @@ mod tests {
         let mut told = refuse(&limits, false, &[]);
         assert_eq!(stand_in(&mut told, None), None);
         for (_, force) in told {
-            assert_eq!(force, Force::No("it takes a job, and none was asked for".into()));
+            assert_eq!(force, Force::No("it takes a job object, and none was asked for".into()));
         }
     }
 }

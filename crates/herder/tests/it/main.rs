@@ -48,7 +48,6 @@ mod repeats;
 #[cfg(unix)]
 mod scope;
 mod share;
-#[cfg(unix)]
 mod share_child;
 #[cfg(unix)]
 mod shared_end;

@@ -1,7 +1,9 @@
 //! Secrets in the output: replaced before anything keeps, writes, shows or shares them.
 
+use std::time::Duration;
+
 use herder::output::{Event, OutputEnd, Redact, Replay, WhenFull};
-use herder::{Capture, Command, Stdio};
+use herder::{Capture, Cause, Command, Stdio};
 
 use crate::support::{fixture, run, within};
 
@@ -54,14 +56,8 @@ fn a_shared_stream_has_no_secret() {
     });
 }
 
-/// The fixture can't begin a session on Windows.
-#[cfg(unix)]
 #[test]
 fn what_is_held_back_is_not_lost_when_reading_is_given_up() {
-    use std::time::Duration;
-
-    use herder::Cause;
-
     run(async {
         // Less than half of the secret: it is shown when it is clear that no more comes.
         for (text, shown) in [("end=hun", "end=hun"), ("end=hunter", "end=[redacted]")] {

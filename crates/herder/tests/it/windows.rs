@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use herder::contain::Strength;
+use herder::contain::{Force, Limit, Strength};
 use herder::error::SpawnErrorKind;
 use herder::os::windows::{CommandExt, Console, KILL_CODE};
+use herder::terminate::OnDrop;
 use herder::{Capture, Cause, Command, Containment, Signal, Stdio, Termination};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -267,5 +268,38 @@ fn captures_are_bounded_here_too() {
         let report = fixture(&["both:8M"]).capture(Capture::tail(100)).output().await.unwrap();
         assert_eq!(report.stdout.len(), 100);
         assert_eq!(report.stderr_report().total(), 8 << 20);
+    });
+}
+
+#[test]
+fn a_drop_does_what_was_asked_for() {
+    run(async {
+        let gently = OnDrop::Terminate(Termination::new().close_stdin(Duration::from_secs(3600)));
+        let mut command = fixture(&["eof-wait", "exit:7"]);
+        let child = command.stdin(Stdio::piped()).on_drop(gently).spawn_async().await.unwrap();
+        let handle = child.handle();
+        drop(child);
+        assert_eq!(within(handle.wait()).await.unwrap().code(), Some(7));
+        let mut child = command.on_drop(OnDrop::Detach).spawn_async().await.unwrap();
+        let (handle, stdin) = (child.handle(), child.stdin.take());
+        drop(child);
+        assert!(handle.id().is_some());
+        drop(stdin);
+        assert_eq!(within(handle.wait()).await.unwrap().code(), Some(7));
+    });
+}
+
+#[test]
+fn limits_are_those_of_the_job() {
+    run(async {
+        let mut command = fixture(&["exit:0"]);
+        command.limit(Limit::Memory(1 << 30)).limit(Limit::Processes(20));
+        let child = command.spawn_async().await.unwrap();
+        assert!(child.limits().iter().all(|(_, force)| force.is_whole()), "{:?}", child.limits());
+        let child = command.containment(Containment::None).spawn_async().await.unwrap();
+        let none = Force::No("it takes a job object, and none was asked for".into());
+        assert_eq!(child.limits(), [(Limit::Memory(1 << 30), none.clone()), (Limit::Processes(20), none)]);
+        let error = command.require_limits(true).spawn_async().await.unwrap_err();
+        assert_eq!(error.kind(), SpawnErrorKind::Containment);
     });
 }
