@@ -49,11 +49,14 @@ fn members_are_named_and_counted() {
         assert!(scope.is_empty().unwrap() && scope.members().unwrap().is_empty());
         let one = launched_in(&scope, sleeper());
         let two = launched_in(&scope, sh("while :; do :; done"));
-        let mut members = scope.members().unwrap();
-        members.sort_by_key(|member| member.pid != one.pid());
-        let named: Vec<_> =
-            members.iter().map(|Member { pid, command, .. }| (*pid, command.as_str())).collect();
-        assert_eq!(named, [(one.pid(), "sleep"), (two.pid(), "sh")]);
+        let named = || {
+            let mut members = scope.members().unwrap();
+            members.sort_by_key(|member| member.pid != one.pid());
+            members.into_iter().map(|Member { pid, command, .. }| (pid, command)).collect::<Vec<_>>()
+        };
+        // The kernel lets us go on before it gives the new program its name (begin_new_exec, fs/exec.c).
+        let wanted = [(one.pid(), "sleep".to_owned()), (two.pid(), "sh".to_owned())];
+        until("both have their names", || named() == wanted);
         until("time is counted", || scope.stats().unwrap().user > Duration::from_millis(20));
         let before = scope.stats().unwrap();
         assert_eq!(before.processes, 2);

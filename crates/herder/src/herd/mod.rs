@@ -98,8 +98,8 @@ impl Herd {
     #[must_use = "a limit that can't be had is not in force"]
     pub fn limit(&self, limit: Limit) -> Force {
         let force = match self.flock.fold.hold.scope() {
-            Some(scope) => contain::apply_one(limit, &scope).1,
-            None => contain::refuse(&[limit], false, self.refusals()).remove(0).1,
+            Some(scope) if self.strength() == Strength::Cgroup => contain::apply_one(limit, &scope).1,
+            _ => contain::refuse(&[limit], false, self.refusals()).remove(0).1,
         };
         match force {
             Force::EachProcess(why) => Force::No(why),
