@@ -49,11 +49,11 @@ pub use step::{Group, SpawnStep};
 pub use sys::{Console, ExitWatch, KILL_CODE, WindowsRequest, candidates, check_command_line, compare_names};
 pub use sys::{
     Launch, MECHANISMS, PreExec, Process, ProcessHandle, REACHES_GROUPS, SPAWN_BLOCKS, Scope, environment,
-    facts, foreground_terminal, is_permanent_thread, is_shortage, mechanism, spawn, spawn_on_thread,
-    was_ended,
+    facts, foreground_terminal, is_permanent_thread, is_shortage, mechanism, spawn, spawn_later,
+    spawn_on_thread, was_ended,
 };
 #[cfg(unix)]
-pub use sys::{data_limit, keeper, pipe, set_nonblocking, spawn_later, stack_limit, tidy_scopes};
+pub use sys::{data_limit, keeper, pipe, set_nonblocking, stack_limit, tidy_scopes};
 #[cfg(unix)]
 pub use types::Pipe;
 pub use types::{

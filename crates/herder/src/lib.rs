@@ -38,6 +38,7 @@ pub mod command;
 pub mod contain;
 pub mod error;
 pub mod herd;
+mod host;
 pub mod os;
 pub mod output;
 pub mod report;

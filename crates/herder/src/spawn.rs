@@ -1,10 +1,12 @@
 //! The fork: where a command, its containment and the engine meet, and a child comes out.
 
-use std::os::fd::{OwnedFd, RawFd};
+use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use herder_sys::{FdSource, LaunchError, Mechanism, Process, Scope, SpawnRequest, SpawnStep, Spawned};
+use herder_sys::{
+    FdSource, LaunchError, Mechanism, OwnedDescriptor, Process, Scope, SpawnRequest, SpawnStep, Spawned,
+};
 use tokio::runtime::Handle;
 
 use crate::child::{
@@ -13,6 +15,7 @@ use crate::child::{
 use crate::command::{Command, Defaults, Lowered, STALL_LIMIT, Stdio, StdioKind, lower, setup_error};
 use crate::contain::{self, Choice, Hold, LimitResult, Refusal, Strength};
 use crate::error::{SpawnError, SpawnErrorKind};
+use crate::host::{self, errno};
 use crate::terminate::OnDrop;
 
 impl Command {
@@ -82,7 +85,7 @@ impl Command {
             // Its keeper is asked, and the answer waited for. Cancelled meanwhile, nobody takes the child, and the drop
             // ends it.
             tokio::task::spawn_blocking(herder_sys::spawn_later(request)).await.unwrap_or(Err(gone()))
-        } else if must_hop(&request) || is_kept(&request) {
+        } else if must_hop(&request) || is_kept(&request) || herder_sys::SPAWN_BLOCKS {
             let (sender, receiver) = tokio::sync::oneshot::channel();
             // Cancelled meanwhile, nobody takes the child, and the drop ends it.
             let send = move |result| drop(sender.send(result));
@@ -111,10 +114,8 @@ fn is_kept(request: &SpawnRequest) -> bool {
 
 /// The thread that never ends has ended: not to be expected.
 fn gone() -> LaunchError {
-    LaunchError::new(SpawnStep::Prepare, EAGAIN)
+    LaunchError::new(SpawnStep::Prepare, errno::TRY_AGAIN)
 }
-
-const EAGAIN: i32 = 11;
 
 fn confirm(
     command: &Command,
@@ -127,11 +128,9 @@ fn confirm(
             Ok(())
         }
         Some(Err(failure)) => Err(setup_error(command, failure)),
-        None => Err(setup_error(command, LaunchError::new(SpawnStep::Stalled, ETIMEDOUT))),
+        None => Err(setup_error(command, LaunchError::new(SpawnStep::Stalled, errno::TIMED_OUT))),
     }
 }
-
-const ETIMEDOUT: i32 = 110;
 
 /// All that is ready before there is a child.
 struct Prepared {
@@ -172,28 +171,25 @@ fn prepare(command: &Command, defaults: Defaults) -> Result<(Prepared, SpawnRequ
     let food = take_food(&streams[0], &name)?;
     let mut ends = Ends { food, ..Ends::default() };
     let mut wire = Wiring { name: &name, fds: Vec::with_capacity(3 + request.fds.len()) };
-    for (target, kind) in (0..).zip(&streams) {
-        let Some(ours) = wire.stream(target, kind)? else { continue };
-        match target {
-            0 => ends.stdin = Some(ChildStdin::new(ours)),
-            1 => ends.stdout = Some(ChildStdout::new(ours)),
-            _ => ends.stderr = Some(ChildStderr::new(ours)),
-        }
-    }
+    ends.stdin = wire.stream(0, &streams[0], host::pipe_to_child)?.map(ChildStdin::new);
+    ends.stdout = wire.stream(1, &streams[1], host::pipe_from_child)?.map(ChildStdout::new);
+    ends.stderr = wire.stream(2, &streams[2], host::pipe_from_child)?.map(ChildStderr::new);
     wire.fds.append(&mut request.fds);
     request.fds = wire.fds;
     let loose_herd = command.fold.as_ref().is_some_and(|fold| fold.is_loose()) && command.die_with_owner;
     let watched = choice.watched || loose_herd;
     let (scope, mut reach) = scope(command, choice, &name)?;
     request.scope = scope;
-    request.rlimits.extend(contain::stand_ins(&mut reach.limits, &command.unix.rlimits));
+    if let Some(bytes) = contain::stand_in(&mut reach.limits, command.os.own_memory_limit()) {
+        host::limit_memory_of_each(&mut request, bytes);
+    }
     Ok((Prepared { name, ends, started, reach, watched }, request))
 }
 
 /// The scope that the child is born into: one of its own, or that of a herd, which is not its own to end.
 fn scope(command: &Command, choice: Choice, name: &str) -> Result<(Option<Scope>, Reach), SpawnError> {
     let Choice { mechanism, strength, refusals, .. } = choice;
-    let refused = |detail: &str, error: std::io::Error| {
+    let refused = |detail: &str, error: io::Error| {
         SpawnError::new(name, SpawnErrorKind::Containment, format!("{detail}: {error}"), error)
             .at(SpawnStep::Scope)
     };
@@ -229,7 +225,7 @@ fn check(command: &Command, limits: &[LimitResult], name: &str) -> Result<(), Sp
         return Ok(());
     }
     let detail = format!("a limit can't be had: {}", missing.join("; "));
-    let source = std::io::ErrorKind::Unsupported.into();
+    let source = io::ErrorKind::Unsupported.into();
     Err(SpawnError::new(name, SpawnErrorKind::Containment, detail, source).at(SpawnStep::Scope))
 }
 
@@ -241,12 +237,12 @@ fn take_food(stdin: &StdioKind, name: &str) -> Result<Option<TakenFood>, SpawnEr
     };
     if let Err(error) = Handle::try_current() {
         let detail = "feeding standard input needs a Tokio runtime; enter one first";
-        let source = std::io::Error::other(error);
+        let source = io::Error::other(error);
         return Err(SpawnError::new(name, SpawnErrorKind::NoRuntime, detail, source));
     }
     let taken = food.take().ok_or_else(|| {
         let detail = "the reader of its standard input was given to an earlier child";
-        SpawnError::new(name, SpawnErrorKind::InvalidInput, detail, std::io::ErrorKind::InvalidInput.into())
+        SpawnError::new(name, SpawnErrorKind::InvalidInput, detail, io::ErrorKind::InvalidInput.into())
     })?;
     Ok(Some(taken))
 }
@@ -254,25 +250,33 @@ fn take_food(stdin: &StdioKind, name: &str) -> Result<Option<TakenFood>, SpawnEr
 /// Collects what the child gets at which number.
 struct Wiring<'a> {
     name: &'a str,
-    fds: Vec<(RawFd, FdSource)>,
+    fds: Vec<(i32, FdSource)>,
 }
 
 impl Wiring<'_> {
     /// Wires one standard stream; gives our end if it is a pipe.
-    fn stream(&mut self, target: RawFd, kind: &StdioKind) -> Result<Option<OwnedFd>, SpawnError> {
+    fn stream<E>(
+        &mut self,
+        target: i32,
+        kind: &StdioKind,
+        pipe: impl FnOnce() -> io::Result<(E, OwnedDescriptor)>,
+    ) -> Result<Option<E>, SpawnError> {
         let source = match kind {
             StdioKind::Inherit => return Ok(None),
             StdioKind::Null => FdSource::Null,
             StdioKind::Fd(fd) => FdSource::Fd(Arc::clone(fd)),
             StdioKind::ToStdout => FdSource::Same(1),
             StdioKind::Piped | StdioKind::Bytes(_) | StdioKind::Reader(_) => {
-                let pipe = herder_sys::pipe(target == 0).map_err(|error| {
-                    let kind = SpawnErrorKind::OutOfResources;
+                let (ours, theirs) = pipe().map_err(|error| {
+                    let kind = match error.kind() {
+                        io::ErrorKind::Unsupported => SpawnErrorKind::NoRuntime,
+                        _ => SpawnErrorKind::OutOfResources,
+                    };
                     let detail = format!("no pipe can be made: {error}");
                     SpawnError::new(self.name, kind, detail, error).at(SpawnStep::Prepare)
                 })?;
-                self.fds.push((target, FdSource::Fd(Arc::new(pipe.theirs))));
-                return Ok(Some(pipe.ours));
+                self.fds.push((target, FdSource::Fd(Arc::new(theirs))));
+                return Ok(Some(ours));
             }
         };
         self.fds.push((target, source));
@@ -286,10 +290,10 @@ macro_rules! into_stdio {
         ///
         /// Fails only if the pipe was closed, or given up, before.
         impl TryFrom<$end> for Stdio {
-            type Error = std::io::Error;
+            type Error = io::Error;
 
-            fn try_from(end: $end) -> std::io::Result<Self> {
-                end.into_owned_fd().map(Into::into)
+            fn try_from(end: $end) -> io::Result<Self> {
+                end.into_descriptor().map(Into::into)
             }
         }
     };

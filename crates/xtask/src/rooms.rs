@@ -9,13 +9,14 @@ use crate::source::{bracketed, is_word, line_of};
 /// A command stores what was asked of the other rooms as plain values, so it may name them; nothing that lives
 /// (a child, a report) is known before the fork.
 pub(crate) const ROOMS: &[(&str, &[&str])] = &[
+    ("host", &[]),
     ("error", &[]),
     ("output", &["error"]),
     ("terminate", &["error"]),
-    ("contain", &["error"]),
-    ("command", &["error", "output", "terminate", "contain"]),
-    ("child", &["error", "output", "terminate", "contain"]),
-    ("spawn", &["error", "output", "terminate", "contain", "command", "child"]),
+    ("contain", &["host", "error"]),
+    ("command", &["host", "error", "output", "terminate", "contain"]),
+    ("child", &["host", "error", "output", "terminate", "contain"]),
+    ("spawn", &["host", "error", "output", "terminate", "contain", "command", "child"]),
     ("report", &["error", "output", "terminate", "contain", "child"]),
     ("run", &["error", "output", "terminate", "contain", "command", "child", "spawn", "report"]),
     ("herd", &["error", "terminate", "contain", "command", "child"]),

@@ -130,6 +130,14 @@ impl Drop for Process {
     }
 }
 
+impl Exit {
+    /// Whether a kill ended it, as far as its exit code tells.
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        self.status.code().map(i32::cast_unsigned) == Some(KILL_CODE)
+    }
+}
+
 impl ProcessHandle {
     /// The process id. It stays this child's as long as there is a handle.
     #[must_use]
@@ -145,6 +153,16 @@ impl ProcessHandle {
 
     /// For processes that a group can end; here it can't.
     pub fn set_keep_survivors(&self, _keep: bool) {}
+
+    /// Has the child, and the group that it leads, end with our program, which no group does here.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported`, always.
+    pub fn end_with_owner(&self) -> io::Result<()> {
+        let message = "process groups can't be ended on Windows; the child alone ends with it";
+        Err(io::Error::new(io::ErrorKind::Unsupported, message))
+    }
 
     /// Whether the child's status has not been taken yet.
     #[must_use]

@@ -243,6 +243,12 @@ impl Scope {
         })
     }
 
+    /// How many of its members were killed for want of memory: nothing is. A request for more fails.
+    #[must_use]
+    pub fn oom_kills(&self) -> Option<u64> {
+        None
+    }
+
     /// Sets a limit for all members together.
     ///
     /// # Errors

@@ -43,6 +43,11 @@ pub fn spawn_on_thread(
     if sent { Ok(()) } else { Err(failed(io::ErrorKind::Other.into())) }
 }
 
+/// A [`spawn`](super::spawn()) that another thread is to do: nothing of it depends on which.
+pub fn spawn_later(request: SpawnRequest) -> impl FnOnce() -> Result<Spawned, LaunchError> + Send + 'static {
+    move || spawn(request)
+}
+
 /// At least one thread.
 fn start() -> io::Result<Sender<Job>> {
     let (sender, jobs) = channel::<Job>();

@@ -74,6 +74,11 @@ impl ChildHandle {
     /// # Errors
     ///
     /// [`SignalError`] if there is no permission: the child changed its user.
+    ///
+    /// # Platform notes
+    ///
+    /// Windows: SIGTERM, SIGINT, SIGQUIT and SIGHUP are a Ctrl-Break for each process group in reach, which takes a
+    /// console that we share with it; SIGKILL ends it. All others are an error of kind `Unsupported`.
     pub fn signal(&self, signal: Signal) -> Result<(), SignalError> {
         self.0.signal(signal)
     }

@@ -14,7 +14,6 @@ use crate::output::{Capture, Redact, SharedOutput};
 use crate::terminate::{OnDrop, Termination};
 
 mod drop;
-mod end;
 mod feed;
 mod handle;
 mod shared;

@@ -1,19 +1,17 @@
 //! The part of a child that its owner and all handles look at together: waiting and signalling.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use herder_sys::{Exit, ProcessHandle, Signal};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Notify, watch};
 
 use super::Reach;
 use super::stdin::StdinCell;
-use crate::contain::{Leak, register};
+use crate::contain::Leak;
 use crate::error::{SignalError, WaitError};
+use crate::host::{self, InReactor, Telling};
 use crate::terminate::{Attempt, Step};
 
 /// Shared state of one child.
@@ -57,26 +55,20 @@ pub(crate) enum Asked {
 #[derive(Debug)]
 enum Watch {
     None,
-    /// Its pidfd in the reactor of a runtime.
-    Reactor(Id, Arc<AsyncFd<Pidfd>>),
-    /// A thread that blocks in waitid(2): where there are no pidfds, outside of any runtime, and for a dead child
-    /// that a debugger holds, whose pidfd says "readable" for ever.
-    Thread(watch::Receiver<bool>),
+    /// By the reactor of a runtime.
+    Reactor(Id, Arc<InReactor>),
+    /// From elsewhere: where the reactor does not know of exits, outside of any runtime, and for a dead child that a
+    /// debugger holds, whose pidfd says "readable" for ever.
+    Told {
+        done: watch::Receiver<bool>,
+        _telling: Telling,
+    },
 }
 
 #[derive(Clone)]
 enum Waiter {
-    Reactor(Arc<AsyncFd<Pidfd>>),
-    Thread(watch::Receiver<bool>),
-}
-
-#[derive(Debug)]
-struct Pidfd(ProcessHandle);
-
-impl AsRawFd for Pidfd {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.pidfd().map_or(-1, |fd| fd.as_fd().as_raw_fd())
-    }
+    Reactor(Arc<InReactor>),
+    Told(watch::Receiver<bool>),
 }
 
 impl Shared {
@@ -160,20 +152,20 @@ impl Shared {
                 }
             }
             match self.waiter() {
-                Waiter::Reactor(fd) => match fd.readable().await {
-                    Ok(mut ready) => {
+                Waiter::Reactor(exit) => match exit.exited().await {
+                    Ok(()) => {
                         if let Some(answer) = look(&self.process, true).map_err(failed)? {
                             return Ok(answer);
                         }
                         // Dead, but not ours to reap yet: a debugger holds it.
-                        ready.clear_ready();
-                        self.watch_by_thread();
+                        self.watch_elsewhere();
                     }
                     // That runtime is gone; another one polls us now.
                     Err(_) => *self.watch() = Watch::None,
                 },
-                Waiter::Thread(mut done) => {
-                    // An error says that the thread has ended, which it does only when the child has.
+                Waiter::Told(mut done) => {
+                    // An error says that nobody tells us (any more), which is so only when the child has exited, or
+                    // where nobody can be had who would: then we look again and again.
                     drop(done.wait_for(|done| *done).await);
                     if let Some(answer) = look(&self.process, false).map_err(failed)? {
                         return Ok(answer);
@@ -193,42 +185,28 @@ impl Shared {
         let mut watch = self.watch();
         let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
         match &*watch {
-            Watch::Thread(done) => return Waiter::Thread(done.clone()),
+            Watch::Told { done, .. } => return Waiter::Told(done.clone()),
             // A runtime that nobody drives any more would never tell us.
             Watch::Reactor(id, fd) if Some(*id) == runtime => return Waiter::Reactor(Arc::clone(fd)),
             _ => {}
         }
-        let fd = runtime.and_then(|id| Some((id, Arc::new(self.register()?))));
+        let fd = runtime.and_then(|id| Some((id, Arc::new(InReactor::new(&self.process)?))));
         if let Some((id, fd)) = fd {
             *watch = Watch::Reactor(id, Arc::clone(&fd));
             return Waiter::Reactor(fd);
         }
         drop(watch);
-        Waiter::Thread(self.watch_by_thread())
+        Waiter::Told(self.watch_elsewhere())
     }
 
-    /// Puts the pidfd into the reactor of the current runtime; `None` if there is none to be had.
-    fn register(&self) -> Option<AsyncFd<Pidfd>> {
-        self.process.pidfd()?;
-        // The process owns its pidfd, which never changes.
-        register(Pidfd(self.process.clone()), Interest::READABLE).ok()
-    }
-
-    fn watch_by_thread(&self) -> watch::Receiver<bool> {
+    fn watch_elsewhere(&self) -> watch::Receiver<bool> {
         let mut watch = self.watch();
-        if let Watch::Thread(done) = &*watch {
+        if let Watch::Told { done, .. } = &*watch {
             return done.clone();
         }
         let (sender, done) = watch::channel(false);
-        let process = self.process.clone();
-        let body = move || {
-            // Whatever it says, the waiters look for themselves.
-            drop(process.wait_exited());
-            sender.send_replace(true);
-        };
-        // Without a thread the sender is dropped, and waiters look again at once: correct, if busy.
-        drop(std::thread::Builder::new().name("herder-wait".into()).stack_size(64 * 1024).spawn(body));
-        *watch = Watch::Thread(done.clone());
+        let telling = host::tell_exit(&self.process, sender);
+        *watch = Watch::Told { done: done.clone(), _telling: telling };
         done
     }
 

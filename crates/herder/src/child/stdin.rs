@@ -1,14 +1,14 @@
 //! Writing to a child.
 
-use std::io::{self, PipeWriter, Write};
-use std::os::fd::OwnedFd;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncWrite, Interest};
+use herder_sys::OwnedDescriptor;
+use tokio::io::AsyncWrite;
 
-use super::end::{End, blocking};
+use crate::host::Writer;
 
 /// Our end of the standard input of a child.
 ///
@@ -26,7 +26,7 @@ pub(crate) struct StdinCell(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
-    end: Option<End<PipeWriter>>,
+    end: Option<Writer>,
     /// A write that waits: closing the pipe must end it.
     waiting: Option<Waker>,
 }
@@ -51,8 +51,7 @@ impl StdinCell {
 }
 
 impl ChildStdin {
-    pub(crate) fn new(fd: OwnedFd) -> Self {
-        let end = End::new(fd.into(), Interest::WRITABLE);
+    pub(crate) fn new(end: Writer) -> Self {
         Self(Arc::new(StdinCell(Mutex::new(State { end: Some(end), waiting: None }))))
     }
 
@@ -60,14 +59,10 @@ impl ChildStdin {
         Arc::clone(&self.0)
     }
 
-    /// The descriptor, to be given to another child as its standard output, or used without Tokio: it blocks.
-    ///
-    /// # Errors
-    ///
-    /// If it was closed.
-    pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
+    /// The end for another process, where it blocks.
+    pub(crate) fn into_descriptor(self) -> io::Result<OwnedDescriptor> {
         let end = self.0.lock().end.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        blocking(end.into_pipe()?.into())
+        end.into_descriptor()
     }
 }
 
@@ -86,7 +81,7 @@ impl AsyncWrite for ChildStdin {
         let Some(end) = &mut state.end else {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
-        let written = end.poll_io(context, |mut pipe| pipe.write(bytes));
+        let written = end.poll_write(context, bytes);
         state.waiting = written.is_pending().then(|| context.waker().clone());
         written
     }

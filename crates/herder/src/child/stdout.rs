@@ -1,17 +1,17 @@
 //! What a child writes, as it arrives.
 
 use std::fmt;
-use std::io::{self, PipeReader, Read};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, Interest, ReadBuf};
+use herder_sys::OwnedDescriptor;
+use tokio::io::{AsyncRead, ReadBuf};
 
-use super::end::{End, blocking};
 use super::{Outlets, Shared};
+use crate::host::Reader;
 use crate::output::{Exit, Redact, ShareOptions, SharedOutput};
 
 /// The child that a stream comes from.
@@ -54,13 +54,13 @@ macro_rules! output_end {
         /// Its end of file means that nobody holds the other end any more: a descendant that inherited it may do so
         /// long after the child has exited. Dropped, writers get `EPIPE` (and, unless they ignore it, SIGPIPE).
         pub struct $name {
-            end: End<PipeReader>,
+            pub(crate) end: Reader,
             link: Option<Link>,
         }
 
         impl $name {
-            pub(crate) fn new(fd: OwnedFd) -> Self {
-                Self { end: End::new(fd.into(), Interest::READABLE), link: None }
+            pub(crate) fn new(end: Reader) -> Self {
+                Self { end, link: None }
             }
 
             pub(super) fn link(&mut self, link: Link) {
@@ -89,13 +89,9 @@ macro_rules! output_end {
                 }
             }
 
-            /// The descriptor, to be given to another child as its standard input, or used without Tokio: it blocks.
-            ///
-            /// # Errors
-            ///
-            /// If the pipe could not be registered with the runtime earlier and was given up.
-            pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
-                blocking(self.end.into_pipe()?.into())
+            /// The end for another process, where it blocks.
+            pub(crate) fn into_descriptor(self) -> io::Result<OwnedDescriptor> {
+                self.end.into_descriptor()
             }
 
             pub(crate) fn poll_read_slice(
@@ -103,7 +99,7 @@ macro_rules! output_end {
                 context: &mut Context<'_>,
                 buffer: &mut [u8],
             ) -> Poll<io::Result<usize>> {
-                self.end.poll_io(context, |mut pipe| pipe.read(buffer))
+                self.end.poll_read(context, buffer)
             }
         }
 
@@ -125,13 +121,7 @@ macro_rules! output_end {
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($name)).field(&self.as_raw_fd()).finish()
-            }
-        }
-
-        impl AsRawFd for $name {
-            fn as_raw_fd(&self) -> RawFd {
-                self.end.as_raw_fd()
+                f.debug_tuple(stringify!($name)).field(&self.end).finish()
             }
         }
     };

@@ -1,13 +1,21 @@
 //! The environment of the child, as edits to ours.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 use herder_sys::Strings;
 
-/// The variable that says where programs are looked up.
-const PATH: &str = "PATH";
+use crate::host;
+
+fn is_same(one: &OsStr, other: &OsStr) -> bool {
+    host::compare_names(one, other) == Ordering::Equal
+}
+
+/// Whether a child gets it even from a cleared environment.
+fn is_kept(name: &OsStr) -> bool {
+    host::KEPT_VARIABLES.iter().any(|kept| is_same(kept.as_ref(), name))
+}
 
 /// What is wrong with a variable. Names its key, never its value: values are secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,22 +41,38 @@ pub(crate) enum EnvError {
 pub(crate) struct EnvEdits {
     /// Whether the child starts from nothing instead of our environment.
     clear: bool,
-    /// The new value of each edited variable; `None` removes it.
-    edits: BTreeMap<OsString, Option<OsString>>,
+    /// The new value of each edited variable, by its name in the system's order; `None` removes it.
+    edits: Vec<(OsString, Option<OsString>)>,
 }
 
 impl EnvEdits {
+    /// Where a variable is, or belongs.
+    fn find(&self, key: &OsStr) -> Result<usize, usize> {
+        self.edits.binary_search_by(|(edited, _)| host::compare_names(edited, key))
+    }
+
+    /// The spelling is that of the last edit, where another means the same.
+    fn edit(&mut self, key: &OsStr, value: Option<OsString>) {
+        let edit = (key.to_owned(), value);
+        match self.find(key) {
+            Ok(at) => self.edits[at] = edit,
+            Err(at) => self.edits.insert(at, edit),
+        }
+    }
+
     /// Sets a variable.
     pub(crate) fn set(&mut self, key: &OsStr, value: &OsStr) {
-        self.edits.insert(key.to_owned(), Some(value.to_owned()));
+        self.edit(key, Some(value.to_owned()));
     }
 
     /// Removes a variable. One that can't exist may be removed too; that changes nothing.
     pub(crate) fn remove(&mut self, key: &OsStr) {
-        if self.clear {
-            self.edits.remove(key);
+        if self.clear && !is_kept(key) {
+            if let Ok(at) = self.find(key) {
+                self.edits.remove(at);
+            }
         } else {
-            self.edits.insert(key.to_owned(), None);
+            self.edit(key, None);
         }
     }
 
@@ -82,7 +106,8 @@ impl EnvEdits {
     ) -> Result<Strings, EnvError> {
         let set = || self.edits.iter().filter_map(|(key, value)| Some((key.as_os_str(), value.as_deref()?)));
         set().try_for_each(|(key, value)| check(key, value))?;
-        let inherited = base.into_iter().filter(|(key, _)| !self.clear && !self.edits.contains_key(*key));
+        let stays = |key: &OsStr| (!self.clear || is_kept(key)) && self.find(key).is_err();
+        let inherited = base.into_iter().filter(|(key, _)| stays(key));
         let mut variables = Strings::new();
         for (key, value) in inherited.chain(set()) {
             variables
@@ -92,12 +117,13 @@ impl EnvEdits {
         Ok(variables)
     }
 
-    /// The `PATH` that the child will have, given ours: it is the one that programs are looked up in.
-    pub(crate) fn path<'a>(&'a self, inherited: Option<&'a OsStr>) -> Option<&'a OsStr> {
-        match self.edits.get(OsStr::new(PATH)) {
-            Some(edited) => edited.as_deref(),
-            None if self.clear => None,
-            None => inherited,
+    /// A variable that the child will have, given ours: programs are looked up in the `PATH` of the child.
+    pub(crate) fn look_up<'a>(&'a self, name: &str, inherited: &'a Strings) -> Option<&'a OsStr> {
+        let name = OsStr::new(name);
+        match self.find(name) {
+            Ok(at) => self.edits[at].1.as_deref(),
+            Err(_) if self.clear && !is_kept(name) => None,
+            Err(_) => inherited.pairs().find_map(|(key, value)| is_same(key, name).then_some(value)),
         }
     }
 }
@@ -144,6 +170,8 @@ impl fmt::Debug for EnvEdits {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -189,6 +217,24 @@ mod tests {
         assert_eq!(resolved(&edits, base), Ok(expected));
     }
 
+    #[cfg(windows)]
+    #[test]
+    fn names_have_no_case_and_one_variable_survives_a_clear() {
+        let base = &[("SystemRoot", "r"), ("Path", "p"), ("X", "x")];
+        let two = |edits: &mut EnvEdits| {
+            set(edits, "PATH", "1");
+            set(edits, "pAtH", "2");
+            edits.remove("x".as_ref());
+        };
+        assert_eq!(resolved(&edits(two), base), Ok(pairs(&[("SystemRoot", "r"), ("pAtH", "2")])));
+        assert_eq!(resolved(&edits(EnvEdits::clear), base), Ok(pairs(&[("SystemRoot", "r")])));
+        let none = edits(|edits| {
+            edits.clear();
+            edits.remove("SYSTEMROOT".as_ref());
+        });
+        assert_eq!(resolved(&none, base), Ok(Vec::new()));
+    }
+
     #[test]
     fn clear_forgets_what_came_before_it() {
         let edits = edits(|edits| {
@@ -225,11 +271,13 @@ mod tests {
 
     #[test]
     fn programs_are_looked_up_in_the_path_of_the_child() {
-        let inherited = Some(OsStr::new("/inherited"));
-        assert_eq!(EnvEdits::default().path(inherited), inherited);
-        assert_eq!(edits(EnvEdits::clear).path(inherited), None);
-        assert_eq!(edits(|edits| edits.remove("PATH".as_ref())).path(inherited), None);
-        assert_eq!(edits(|edits| set(edits, "PATH", "/own")).path(inherited), Some(OsStr::new("/own")));
+        let mut inherited = Strings::new();
+        inherited.push(&["PATH=/inherited".as_ref()]).unwrap();
+        let path = |edits: EnvEdits| edits.look_up("PATH", &inherited).map(OsStr::to_owned);
+        assert_eq!(path(EnvEdits::default()), Some("/inherited".into()));
+        assert_eq!(path(edits(EnvEdits::clear)), None);
+        assert_eq!(path(edits(|edits| edits.remove("PATH".as_ref()))), None);
+        assert_eq!(path(edits(|edits| set(edits, "PATH", "/own"))), Some("/own".into()));
     }
 
     proptest! {

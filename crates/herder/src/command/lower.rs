@@ -2,16 +2,15 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use herder_sys::{FdSource, LaunchError, Resource, Signal, SpawnRequest, SpawnStep, Strings};
+use herder_sys::{LaunchError, Signal, SpawnRequest, SpawnStep, Strings};
 
-use super::program::{Diagnosis, ProgramError, candidates, diagnose, is_path};
-use super::{Command, Stdio, StdioKind, limits};
+use super::{Command, Stdio, StdioKind};
 use crate::contain::{self, Choice, Containment, Wish};
 use crate::error::{SpawnError, SpawnErrorKind};
+use crate::host::{self, Diagnosis, ProgramError, candidates, diagnose, errno};
 
 /// What streams are that the command does not say anything about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +43,8 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
     } else {
         Arc::new(command.env.resolve(inherited.pairs()).map_err(|error| invalid(error.to_string()))?)
     };
-    let arg0 = command.unix.arg0.as_ref().unwrap_or(&command.program);
-    let argv = || std::iter::once(arg0).chain(&command.args).map(OsString::as_os_str);
+    let arg0 = command.os.arg0().unwrap_or(&command.program);
+    let argv = || std::iter::once(arg0).chain(command.args.iter().map(OsString::as_os_str));
     check_sizes(command, &files, argv(), &variables, &name)?;
 
     let nul = |what: &'static str| move |_| invalid(format!("{what} has a NUL byte in it"));
@@ -60,7 +59,8 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
         }
         request.cwd = Some(dir.clone().into());
     }
-    copy_settings(command, &mut request);
+    command.os.copy_to(&mut request);
+    request.die_with_owner = command.die_with_owner.then_some(Signal::KILL);
 
     let streams = [
         stream(command.stdin.as_ref(), defaults, StdioKind::Null),
@@ -68,25 +68,23 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
         stream(command.stderr.as_ref(), defaults, StdioKind::Piped),
     ];
     check_streams(&streams).map_err(invalid)?;
-    if command.unix.fds.iter().any(|(target, _)| (0..=2).contains(target)) {
-        return Err(invalid("descriptors 0, 1 and 2 are set by stdin, stdout and stderr".into()));
-    }
+    command.os.check().map_err(|what| invalid(what.into()))?;
     // A pipeline of our own would have its terminal on another stream: the input is what a terminal guards.
-    let stdin = io::stdin();
     let terminal = matches!(streams[0], StdioKind::Inherit)
         && !matches!(command.containment, Containment::Group | Containment::None)
-        && herder_sys::foreground_terminal(stdin.as_fd());
+        && host::uses_terminal();
     // In a herd the scope is the herd's, and a group comes on top as always.
     let containment =
         if command.fold.is_some() { command.containment.in_herd() } else { command.containment };
     let may_be_kept = contain::may_be_kept(containment);
+    let unkeepable = || command.os.unkeepable(&files, command.current_dir.as_deref());
     let choice = contain::choose_here(Wish {
         containment,
-        group: command.unix.group,
+        group: command.os.group(),
         terminal,
         dies_with_owner: command.die_with_owner,
-        unkeepable: may_be_kept.then(|| unkeepable(command, &files)).flatten(),
-        ill_kept: may_be_kept.then(|| ill_kept(command, &streams)).flatten(),
+        unkeepable: may_be_kept.then(unkeepable).flatten(),
+        ill_kept: may_be_kept.then(|| command.os.ill_kept(gives_terminal(&streams))).flatten(),
     });
     let choice = choice.map_err(|refusal| {
         let detail = format!("what was asked for to contain it can't be had: {refusal}");
@@ -96,22 +94,8 @@ pub(crate) fn lower(command: &Command, defaults: Defaults) -> Result<Lowered, Sp
     Ok(Lowered { request, streams, name, choice })
 }
 
-/// So many descriptors of the command's own fit into an order to a keeper, with room for the others.
-const MOST_FDS: usize = 240;
-
-fn unkeepable(command: &Command, files: &[PathBuf]) -> Option<&'static str> {
-    let through_descriptors = |path: &Path| path.starts_with("/proc/self") || path.starts_with("/dev/fd");
-    let mut paths = files.iter().map(PathBuf::as_path).chain(command.current_dir.as_deref());
-    if paths.any(through_descriptors) {
-        return Some("its program or folder is a path that means something else to the keeper");
-    }
-    if !command.unix.pre_exec.is_empty() {
-        return Some("the code that runs before the program is ours, and not the keeper's");
-    }
-    (command.unix.fds.len() > MOST_FDS).then_some("so many descriptors can't be sent to it")
-}
-
-fn ill_kept(command: &Command, streams: &[StdioKind; 3]) -> Option<&'static str> {
+/// Whether one of the standard streams is a terminal.
+fn gives_terminal(streams: &[StdioKind; 3]) -> bool {
     // Asked only of those that the child is given: it is a system call for each.
     let ours: [fn() -> bool; 3] =
         [|| io::stdin().is_terminal(), || io::stdout().is_terminal(), || io::stderr().is_terminal()];
@@ -120,36 +104,12 @@ fn ill_kept(command: &Command, streams: &[StdioKind; 3]) -> Option<&'static str>
         StdioKind::Fd(fd) => fd.is_terminal(),
         _ => false,
     };
-    let given = command.unix.fds.iter().any(|(_, fd)| fd.is_terminal());
-    if given || streams.iter().zip(ours).any(is_terminal) {
-        return Some("the child is given a terminal, which it would not be in the session of");
-    }
-    command.unix.inherit_fds.then_some("the child gets all our descriptors, which may be too many to be sent")
-}
-
-fn copy_settings(command: &Command, request: &mut SpawnRequest) {
-    let unix = &command.unix;
-    request.uid = unix.uid;
-    request.gid = unix.gid;
-    request.groups.clone_from(&unix.groups);
-    request.umask = unix.umask;
-    request.nice = unix.nice;
-    request.affinity.clone_from(&unix.affinity);
-    request.rlimits.clone_from(&unix.rlimits);
-    request.inherit_fds = unix.inherit_fds;
-    request.inherit_signal_mask = unix.inherit_signal_mask;
-    request.reset_ignored_signals = unix.reset_ignored_signals;
-    request.pre_exec.clone_from(&unix.pre_exec);
-    request.die_with_owner = command.die_with_owner.then_some(Signal::KILL);
-    request.fds = unix.fds.iter().map(|(fd, source)| (*fd, FdSource::Fd(Arc::clone(source)))).collect();
+    streams.iter().zip(ours).any(is_terminal)
 }
 
 /// The files that the program may mean.
 fn files(command: &Command, inherited: &Strings) -> Result<Vec<PathBuf>, ProgramError> {
-    let inherited = || inherited.pairs().find_map(|(key, value)| (key == "PATH").then_some(value));
-    // What is a path already needs no search of the environment.
-    let path = if is_path(&command.program) { None } else { command.env.path(inherited()) };
-    candidates(&command.program, path)
+    candidates(&command.program, |name| command.env.look_up(name, inherited))
 }
 
 fn strings<'a>(list: impl Iterator<Item = &'a OsStr>) -> io::Result<Strings> {
@@ -186,12 +146,13 @@ fn check_sizes<'a>(
     variables: &Strings,
     name: &str,
 ) -> Result<(), SpawnError> {
-    let longest = files.iter().map(|file| file.as_os_str()).max_by_key(|file| file.len());
-    let own_limit = command.unix.rlimits.iter().rev().find(|(resource, ..)| *resource == Resource::Stack);
-    let stack = || own_limit.map_or_else(herder_sys::stack_limit, |(_, soft, _)| Some(*soft));
-    limits::check(longest.unwrap_or_default(), argv, variables, stack).map_err(|error| {
-        let source = io::ErrorKind::ArgumentListTooLong.into();
-        SpawnError::new(name, SpawnErrorKind::ArgumentsTooLong, error, source)
+    host::check_sizes(files, argv, variables, &command.os).map_err(|error| {
+        let (kind, source) = if error.is_too_long() {
+            (SpawnErrorKind::ArgumentsTooLong, io::ErrorKind::ArgumentListTooLong)
+        } else {
+            (SpawnErrorKind::InvalidInput, io::ErrorKind::InvalidInput)
+        };
+        SpawnError::new(name, kind, error, source.into())
     })
 }
 
@@ -209,12 +170,12 @@ pub(crate) fn setup_error(command: &Command, failure: LaunchError) -> SpawnError
         }
         SpawnStep::Prepare | SpawnStep::Clone => {
             let kind = match source.raw_os_error() {
-                Some(EINVAL) => SpawnErrorKind::InvalidInput,
+                Some(errno::INVALID) => SpawnErrorKind::InvalidInput,
                 _ => SpawnErrorKind::OutOfResources,
             };
             (kind, format!("no process could be made: {source}"))
         }
-        SpawnStep::Scope if failure.errno == EAGAIN => {
+        SpawnStep::Scope if failure.errno == errno::SCOPE_FULL => {
             (SpawnErrorKind::Containment, "the limit of processes of its scope is reached".to_owned())
         }
         SpawnStep::Scope => (SpawnErrorKind::Containment, format!("its scope does not take it: {source}")),
@@ -226,16 +187,10 @@ pub(crate) fn setup_error(command: &Command, failure: LaunchError) -> SpawnError
     };
     if kind == SpawnErrorKind::ProgramNotFound {
         // Not "permission denied", which a directory of `PATH` may have been worth.
-        source = io::Error::from_raw_os_error(ENOENT);
+        source = io::Error::from_raw_os_error(errno::NOT_FOUND);
     }
     SpawnError::new(&name, kind, detail, source).at(failure.step)
 }
-
-const EAGAIN: i32 = 11;
-
-const EINVAL: i32 = 22;
-
-const ENOENT: i32 = 2;
 
 /// How long a child may take from its birth to the end of its `execve` before it is given up and killed.
 pub(crate) const STALL_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);

@@ -2,22 +2,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::fd::{OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use herder_sys::{Group, PreExec, Resource};
-
 use crate::contain::{Containment, Fold, Leak, Limit};
+use crate::host::Settings;
 use crate::output::{Capture, Redact};
 use crate::terminate::{OnDrop, Termination};
 
 mod env;
-mod file_format;
-mod limits;
 mod lower;
-mod program;
 mod stdio;
 
 pub(crate) use env::EnvEdits;
@@ -66,26 +61,7 @@ pub struct Command {
     pub(crate) termination: Termination,
     pub(crate) capture: Capture,
     pub(crate) redact: Redact,
-    pub(crate) unix: UnixSettings,
-}
-
-/// Settings that only Unix has.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct UnixSettings {
-    pub(crate) arg0: Option<OsString>,
-    pub(crate) group: Group,
-    pub(crate) uid: Option<u32>,
-    pub(crate) gid: Option<u32>,
-    pub(crate) groups: Option<Vec<u32>>,
-    pub(crate) umask: Option<u32>,
-    pub(crate) nice: Option<i32>,
-    pub(crate) affinity: Option<Vec<usize>>,
-    pub(crate) rlimits: Vec<(Resource, u64, u64)>,
-    pub(crate) fds: Vec<(RawFd, Arc<OwnedFd>)>,
-    pub(crate) inherit_fds: bool,
-    pub(crate) inherit_signal_mask: bool,
-    pub(crate) reset_ignored_signals: bool,
-    pub(crate) pre_exec: Vec<PreExec>,
+    pub(crate) os: Settings,
 }
 
 /// How long reading goes on without a byte after the child has exited.
@@ -118,7 +94,7 @@ impl Command {
             termination: Termination::default(),
             capture: Capture::default(),
             redact: Redact::new(),
-            unix: UnixSettings::default(),
+            os: Settings::default(),
         }
     }
 
@@ -159,6 +135,11 @@ impl Command {
 
     /// Removes all environment variables, those set so far included. Without a `PATH`, programs are looked up in
     /// `/bin` and `/usr/bin`.
+    ///
+    /// # Platform notes
+    ///
+    /// Windows: `SystemRoot` stays, as nothing works without it, unless it is removed by name after this; programs are
+    /// looked up in the folders of the system.
     pub fn env_clear(&mut self) -> &mut Self {
         self.env.clear();
         self
@@ -233,6 +214,9 @@ impl Command {
     /// Linux: the parent-death signal (prctl(2)), SIGKILL. It does not reach what the child has started, and a child
     /// that executes a set-user-ID program escapes it. The child is made by the main thread, or handed to a thread
     /// that never ends, as the signal follows the end of a thread.
+    ///
+    /// Windows: a job object, which the kernel ends with our program. It reaches what the child has started, too, where
+    /// [`strength`](crate::Child::strength) is that of a job.
     pub fn die_with_owner(&mut self, die: bool) -> &mut Self {
         self.die_with_owner = die;
         self
@@ -336,37 +320,6 @@ impl Command {
     #[must_use]
     pub fn get_current_dir(&self) -> Option<&Path> {
         self.current_dir.as_deref()
-    }
-
-    /// Sets `argv[0]`, the name that the program sees as its own.
-    pub fn arg0(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
-        self.unix.arg0 = Some(arg.as_ref().to_owned());
-        self
-    }
-
-    /// Sets the user id. As root, all supplementary groups are dropped unless [`groups`](Self::groups) names some.
-    pub fn uid(&mut self, id: u32) -> &mut Self {
-        self.unix.uid = Some(id);
-        self
-    }
-
-    /// Sets the group id.
-    pub fn gid(&mut self, id: u32) -> &mut Self {
-        self.unix.gid = Some(id);
-        self
-    }
-
-    /// Sets the supplementary groups.
-    pub fn groups(&mut self, groups: &[u32]) -> &mut Self {
-        self.unix.groups = Some(groups.to_vec());
-        self
-    }
-
-    /// Puts the child into a process group: 0 makes a new one, led by the child, which is the default anyway; any
-    /// other is a group that exists, and one that is not ours: signals and kills then reach the child alone.
-    pub fn process_group(&mut self, id: i32) -> &mut Self {
-        self.unix.group = if id == 0 { Group::New } else { Group::Join(id) };
-        self
     }
 
     /// The name for errors and traces.

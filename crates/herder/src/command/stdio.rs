@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use herder_sys::OwnedDescriptor;
 use tokio::io::AsyncRead;
 
 /// Where a child's standard input comes from, or where its output goes.
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     Inherit,
     Null,
     Piped,
-    Fd(Arc<OwnedFd>),
+    Fd(Arc<OwnedDescriptor>),
     Bytes(Bytes),
     Reader(Arc<Mutex<Option<SharedReader>>>),
     ToStdout,
@@ -80,8 +80,8 @@ impl Stdio {
     }
 }
 
-impl From<OwnedFd> for Stdio {
-    fn from(fd: OwnedFd) -> Self {
+impl From<OwnedDescriptor> for Stdio {
+    fn from(fd: OwnedDescriptor) -> Self {
         Self(Kind::Fd(Arc::new(fd)))
     }
 }
@@ -89,19 +89,19 @@ impl From<OwnedFd> for Stdio {
 /// The child writes to the file itself, or reads it: nothing passes through our memory.
 impl From<File> for Stdio {
     fn from(file: File) -> Self {
-        OwnedFd::from(file).into()
+        OwnedDescriptor::from(file).into()
     }
 }
 
 impl From<std::io::PipeReader> for Stdio {
     fn from(pipe: std::io::PipeReader) -> Self {
-        OwnedFd::from(pipe).into()
+        OwnedDescriptor::from(pipe).into()
     }
 }
 
 impl From<std::io::PipeWriter> for Stdio {
     fn from(pipe: std::io::PipeWriter) -> Self {
-        OwnedFd::from(pipe).into()
+        OwnedDescriptor::from(pipe).into()
     }
 }
 
@@ -110,7 +110,7 @@ macro_rules! from_std_ends {
         /// The end of a pipe of a child that `std` started.
         impl From<std::process::$end> for Stdio {
             fn from(end: std::process::$end) -> Self {
-                OwnedFd::from(end).into()
+                OwnedDescriptor::from(end).into()
             }
         }
     )*};
@@ -138,7 +138,7 @@ impl fmt::Debug for Kind {
             Self::Inherit => f.write_str("inherit"),
             Self::Null => f.write_str("null"),
             Self::Piped => f.write_str("piped"),
-            Self::Fd(fd) => write!(f, "fd {}", RawFd::from(fd.as_raw_fd())),
+            Self::Fd(fd) => fmt::Debug::fmt(fd, f),
             Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
             Self::Reader(_) => f.write_str("reader"),
             Self::ToStdout => f.write_str("to stdout"),

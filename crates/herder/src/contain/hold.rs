@@ -1,17 +1,15 @@
 //! What a child, or a herd, holds of its scope.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::panic::catch_unwind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use herder_sys::{Mechanism, Scope, Signal};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use herder_sys::{Scope, Signal};
 use tokio::runtime::Handle;
 
-use super::{Member, register};
+use super::Member;
+use crate::host::ScopeWatch;
 
 /// A scope, until it is let go or ended.
 #[derive(Debug)]
@@ -81,7 +79,7 @@ impl Hold {
                 drop(scope.kill());
             }
             watch.changed(pause).await;
-            pause = (pause * 2).min(if watch.fd.is_some() { RARELY } else { LONGEST });
+            pause = (pause * 2).min(if watch.told.is_some() { RARELY } else { LONGEST });
         }
     }
 
@@ -104,44 +102,22 @@ const RARELY: Duration = Duration::from_secs(1);
 
 /// What tells that a scope may have become empty.
 struct Watch {
-    fd: Option<AsyncFd<Changes>>,
-    interest: Interest,
+    told: Option<ScopeWatch>,
     /// Whether the runtime has timers, as far as we know.
     timers: bool,
 }
 
-struct Changes(Scope);
-
-impl AsRawFd for Changes {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.changes().map_or(-1, |fd| fd.as_fd().as_raw_fd())
-    }
-}
-
 impl Watch {
     fn new(scope: &Scope) -> Self {
-        let can = Handle::try_current().is_ok() && scope.changes().is_some();
-        // Refused if somebody else waits for it in this runtime: then it is looked at from time to time. The scope owns
-        // its descriptor, which never changes.
-        let interest = match scope.mechanism() {
-            Mechanism::Cgroup => Interest::PRIORITY,
-            _ => Interest::READABLE,
-        };
-        let fd = can.then(|| register(Changes(scope.clone()), interest).ok()).flatten();
-        Self { fd, interest, timers: Handle::try_current().is_ok() }
+        Self { told: ScopeWatch::new(scope), timers: Handle::try_current().is_ok() }
     }
 
     /// Waits for news, `pause` at most.
     async fn changed(&mut self, pause: Duration) {
         let pass = pass(&mut self.timers, pause);
-        let Some(fd) = &self.fd else { return pass.await };
-        let news = async {
-            if let Ok(mut ready) = fd.ready(self.interest).await {
-                ready.clear_ready();
-            }
-        };
+        let Some(told) = &self.told else { return pass.await };
         tokio::select! {
-            () = news => {}
+            () = told.changed() => {}
             () = pass => {}
         }
     }

@@ -1,9 +1,10 @@
 //! What a child and all that it starts may use together.
 
 pub use herder_sys::Limit;
-use herder_sys::{Mechanism, Resource, Scope, data_limit};
+use herder_sys::{MECHANISMS, Scope};
 
-use super::Refusal;
+use super::{Refusal, Strength};
+use crate::host;
 
 /// A limit, and how far it is in force.
 pub type LimitResult = (Limit, Force);
@@ -19,7 +20,7 @@ pub enum Force {
     ///
     /// So it is for memory where no cgroup is to be had: `RLIMIT_DATA` counts a process's data segment and its private
     /// writable mappings, touched or not (threads' stacks, too), but not what it shares. A request for more fails with
-    /// `ENOMEM`; nothing is killed. (Linux 4.7; before it counted the data segment only.)
+    /// `ENOMEM`; nothing is killed. (Linux 4.7; before it counted the data segment only.) Never so on Windows.
     EachProcess(String),
     /// Not at all, and why.
     No(String),
@@ -49,10 +50,15 @@ impl Force {
 #[must_use]
 pub fn host_limits() -> Vec<LimitResult> {
     let limits = [Limit::Memory(1 << 50), Limit::Processes(1_000_000), Limit::Cpu(1_000_000)];
-    match Scope::without_stats(Mechanism::Cgroup) {
+    match Scope::without_stats(MECHANISMS[0]) {
         Ok(scope) => apply(&limits, &scope),
-        Err(error) => limits.map(|limit| instead(limit, format!("it takes a cgroup: {error}"))).into(),
+        Err(error) => limits.map(|limit| instead(limit, format!("it takes a {}: {error}", taker()))).into(),
     }
+}
+
+/// What can limit: the strongest that this system may have.
+fn taker() -> Strength {
+    super::strength_of(MECHANISMS[0]).unwrap_or(Strength::Child)
 }
 
 /// Sets each, in a scope that nobody was born into yet.
@@ -69,53 +75,44 @@ pub(crate) fn apply_one(limit: Limit, scope: &Scope) -> LimitResult {
 
 /// Where there is no scope of its own to set them in.
 pub(crate) fn refuse(limits: &[Limit], in_herd: bool, refusals: &[Refusal]) -> Vec<LimitResult> {
-    let why = match refusals.iter().find(|refusal| refusal.strength == super::Strength::Cgroup) {
-        _ if in_herd => "the cgroup is that of its herd, for all in it".to_owned(),
-        Some(refusal) => format!("it takes a cgroup: {}", refusal.reason),
-        None => "it takes a cgroup, and none was asked for".to_owned(),
+    let taker = taker();
+    let why = match refusals.iter().find(|refusal| refusal.strength == taker) {
+        _ if in_herd => format!("the {taker} is that of its herd, for all in it"),
+        Some(refusal) => format!("it takes a {taker}: {}", refusal.reason),
+        None => format!("it takes a {taker}, and none was asked for"),
     };
     limits.iter().map(|limit| instead(*limit, why.clone())).collect()
 }
 
-/// What else there is for a limit that no cgroup has. setrlimit(2)
+/// What else there is for a limit that holds for no tree.
 fn instead(limit: Limit, why: String) -> LimitResult {
-    let force = match limit {
-        Limit::Memory(_) => Force::EachProcess(why),
-        Limit::Processes(_) => Force::No(format!(
-            "{why}; RLIMIT_NPROC is no substitute: it counts all processes of a user, and none of root's"
-        )),
-        Limit::Cpu(_) => Force::No(format!("{why}; there is no resource limit of that kind")),
-        _ => Force::No(why),
+    let force = match host::each_process(limit) {
+        Ok(()) => Force::EachProcess(why),
+        Err(and) => Force::No(why + and),
     };
     (limit, force)
 }
 
-/// The resource limits that stand in, to be set in the child. What the command says itself about one goes before.
-pub(crate) fn stand_ins(
-    limits: &mut [LimitResult],
-    own: &[(Resource, u64, u64)],
-) -> Vec<(Resource, u64, u64)> {
-    let is_taken = own.iter().any(|(resource, ..)| *resource == Resource::Data);
+/// The least memory that each process is to be limited to, if any. `taken` says why none may be.
+pub(crate) fn stand_in(limits: &mut [LimitResult], taken: Option<&str>) -> Option<u64> {
     let mut least: Option<u64> = None;
     for (limit, force) in limits {
         if let (Limit::Memory(bytes), Force::EachProcess(why)) = (*limit, &*force) {
-            if is_taken {
-                *force = Force::No(format!("{why}; and the command sets RLIMIT_DATA itself"));
+            if let Some(taken) = taken {
+                *force = Force::No(format!("{why}; and {taken}"));
             } else {
                 least = Some(least.map_or(bytes, |least| least.min(bytes)));
             }
         }
     }
-    // To raise a hard limit takes privileges; one that is lower than what is asked for does what is asked for.
-    let bytes = least.map(|bytes| data_limit().map_or(bytes, |most| most.min(bytes)));
-    bytes.map(|bytes| (Resource::Data, bytes, bytes)).into_iter().collect()
+    least
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contain::Strength;
 
+    #[cfg(unix)]
     #[test]
     fn each_limit_is_told_why_it_is_not_there() {
         let limits = [Limit::Memory(5), Limit::Cpu(1500), Limit::Processes(7)];
@@ -131,14 +128,26 @@ mod tests {
         assert!(Force::Tree.is_whole() && !memory.is_whole() && Force::Tree.reason().is_none());
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_resource_limit_stands_in_for_memory_only_and_the_least_counts() {
         let limits = [Limit::Memory(500 << 20), Limit::Processes(5), Limit::Memory(300 << 20)];
         let mut told = refuse(&limits, false, &[]);
-        assert_eq!(stand_ins(&mut told, &[]), [(Resource::Data, 300 << 20, 300 << 20)]);
+        assert_eq!(stand_in(&mut told, None), Some(300 << 20));
         assert_eq!(told, refuse(&limits, false, &[]));
-        assert_eq!(stand_ins(&mut told, &[(Resource::Data, 1, 1)]), []);
+        assert_eq!(stand_in(&mut told, Some("the command has a limit itself")), None);
         assert!(matches!(&told[0].1, Force::No(why) if why.contains("itself")), "{told:?}");
-        assert_eq!(stand_ins(&mut [(limits[0], Force::Tree)], &[]), []);
+        assert_eq!(stand_in(&mut [(limits[0], Force::Tree)], None), None);
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn nothing_stands_in_for_a_job() {
+        let limits = [Limit::Memory(5), Limit::Processes(7)];
+        let mut told = refuse(&limits, false, &[]);
+        assert_eq!(stand_in(&mut told, None), None);
+        for (_, force) in told {
+            assert_eq!(force, Force::No("it takes a job object, and none was asked for".into()));
+        }
     }
 }

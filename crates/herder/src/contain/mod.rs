@@ -3,20 +3,22 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use herder_sys::{Group, Mechanism};
+use herder_sys::{MECHANISMS, Mechanism, REACHES_GROUPS};
 
+use crate::host;
+
+mod choice;
 mod fold;
 mod hold;
 mod limit;
-mod reactor;
 
 pub use herder_sys::{Facts, facts};
 
+pub(crate) use choice::{Choice, Wish, choose_here, may_be_kept};
 pub(crate) use fold::Fold;
 pub(crate) use hold::{Hold, members};
 pub use limit::{Force, Limit, LimitResult, host_limits};
-pub(crate) use limit::{apply, apply_one, refuse, stand_ins};
-pub(crate) use reactor::register;
+pub(crate) use limit::{apply, apply_one, refuse, stand_in};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -26,8 +28,8 @@ pub enum Containment {
     /// [`Child::refusals`](crate::Child::refusals) why it is no stronger one.
     ///
     /// The keeper's children are in a session of their own. So a child that is given a terminal, as one of its standard
-    /// streams or by [`fd`](crate::os::unix::CommandExt::fd), is not its child, and neither is one for which the command
-    /// names a process group, or which gets all our descriptors.
+    /// streams or by `fd` of [`os`](crate::os)`::unix`, is not its child, and neither is one for which the command names a
+    /// process group, or which gets all our descriptors.
     ///
     /// A process group of its own comes on top, unless the child is to use our terminal: one that inherits the
     /// terminal as its standard input, while we are in the foreground, stays in our group, as the terminal stops
@@ -43,7 +45,10 @@ pub enum Containment {
     /// without a controlling terminal. It inherits what we had when its scope was made (its own, or its herd's), but for the working directory and the processors,
     /// which are those of its start.
     Keeper,
-    /// A process group of its own, always, and nothing more.
+    /// A job object of its own (Windows), or no child at all. Nothing leaves it.
+    Job,
+    /// A process group of its own, always, and nothing more. On Windows it can be asked to end, by Ctrl-Break, and that
+    /// is all: kills and drops reach the child alone there.
     Group,
     /// Nothing: signals and kills reach the child alone.
     None,
@@ -72,6 +77,8 @@ pub enum Strength {
     Keeper,
     /// The child and all its descendants, by the kernel's own account. (Root can move a process out.)
     Cgroup,
+    /// The child and all its descendants, by the kernel's own account, which none of them leaves (Windows).
+    Job,
 }
 
 impl fmt::Display for Strength {
@@ -81,6 +88,7 @@ impl fmt::Display for Strength {
             Self::Group => "process group",
             Self::Keeper => "keeper",
             Self::Cgroup => "cgroup",
+            Self::Job => "job object",
         })
     }
 }
@@ -162,8 +170,10 @@ impl fmt::Display for Refusal {
 /// Found out once, by trying, and kept. It may block for some milliseconds the first time.
 #[must_use]
 pub fn host() -> Vec<(Strength, Result<(), Refusal>)> {
-    let asked = MECHANISMS.map(|(mechanism, strength)| (strength, can(mechanism, strength)));
-    asked.into_iter().chain([(Strength::Group, Ok(())), (Strength::Child, Ok(()))]).collect()
+    let asked = MECHANISMS.iter().filter_map(|mechanism| Some((*mechanism, strength_of(*mechanism)?)));
+    let asked = asked.map(|(mechanism, strength)| (strength, can(mechanism, strength)));
+    let group = REACHES_GROUPS.then_some((Strength::Group, Ok(())));
+    asked.chain(group).chain([(Strength::Child, Ok(()))]).collect()
 }
 
 /// Makes ready what ends process groups with our program where nothing stronger can be had: our keeper, a process of
@@ -172,12 +182,23 @@ pub fn host() -> Vec<(Strength, Result<(), Refusal>)> {
 /// # Errors
 ///
 /// Why there is none: of such a child the group does not end with our program.
+///
+/// # Platform notes
+///
+/// Windows: there is never one.
 pub fn start_keeper() -> Result<(), Refusal> {
-    herder_sys::keeper::ensure(None).map_err(|error| Refusal::of_group(&error))
+    host::start_keeper().map_err(|error| Refusal::of_group(&error))
 }
 
-const MECHANISMS: [(Mechanism, Strength); 2] =
-    [(Mechanism::Cgroup, Strength::Cgroup), (Mechanism::Keeper, Strength::Keeper)];
+/// What is in force where a mechanism holds the child; `None` for one that this library does not know.
+fn strength_of(mechanism: Mechanism) -> Option<Strength> {
+    Some(match mechanism {
+        Mechanism::Cgroup => Strength::Cgroup,
+        Mechanism::Job => Strength::Job,
+        Mechanism::Keeper => Strength::Keeper,
+        _ => return None,
+    })
+}
 
 fn can(mechanism: Mechanism, strength: Strength) -> Result<(), Refusal> {
     /// What was found is found for every child, and said in words once.
@@ -193,227 +214,9 @@ fn can(mechanism: Mechanism, strength: Strength) -> Result<(), Refusal> {
     })
 }
 
-/// Whether it matters what a keeper can do for a child.
-pub(crate) fn may_be_kept(containment: Containment) -> bool {
-    match containment {
-        Containment::Keeper => true,
-        Containment::Auto => herder_sys::mechanism(Mechanism::Cgroup).is_err(),
-        _ => false,
-    }
-}
-
-/// What a command says that matters here.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wish {
-    pub(crate) containment: Containment,
-    /// What the command says about groups itself.
-    pub(crate) group: Group,
-    /// The child is to use our terminal.
-    pub(crate) terminal: bool,
-    pub(crate) dies_with_owner: bool,
-    /// Why a keeper can't bear the child.
-    pub(crate) unkeepable: Option<&'static str>,
-    /// Why a keeper had better not bear the child.
-    pub(crate) ill_kept: Option<&'static str>,
-}
-
-impl Wish {
-    /// For any child, without odd wishes.
-    pub(crate) fn plain(containment: Containment) -> Self {
-        Self {
-            containment,
-            group: Group::Inherit,
-            terminal: false,
-            dies_with_owner: true,
-            unkeepable: None,
-            ill_kept: None,
-        }
-    }
-
-    /// What a keeper's child can't be, or, unless that is asked for by name, what none becomes.
-    fn keep(&self, group: Group) -> Result<(), &'static str> {
-        let by_name = self.containment == Containment::Keeper;
-        match (self.unkeepable, self.ill_kept) {
-            (Some(reason), _) => Err(reason),
-            (_, Some(reason)) if !by_name => Err(reason),
-            _ if self.group == Group::New && !by_name => Err(
-                "its children have a session of their own, and others may be meant to join the group asked for",
-            ),
-            _ if matches!(group, Group::Inherit | Group::Join(_)) => {
-                Err("its children have a session of their own, and this one is to be in a group of ours")
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// What a child is born into.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Choice {
-    pub(crate) group: Group,
-    pub(crate) mechanism: Option<Mechanism>,
-    pub(crate) strength: Strength,
-    pub(crate) refusals: Vec<Refusal>,
-    /// Whether the keeper is to end its group when our program ends.
-    pub(crate) watched: bool,
-}
-
-/// Chooses the strongest that is asked for and can be had; an error if what was asked for by name can't be.
-pub(crate) fn choose(
-    wish: Wish,
-    can: impl Fn(Mechanism, Strength) -> Result<(), Refusal>,
-) -> Result<Choice, Refusal> {
-    let own_group = match (wish.group, wish.containment) {
-        (Group::Inherit, Containment::None) => Group::Inherit,
-        (Group::Inherit, Containment::Group | Containment::Keeper) => Group::New,
-        (Group::Inherit, _) if !wish.terminal => Group::New,
-        (group, _) => group,
-    };
-    let fits = |mechanism, strength| {
-        let no = |reason: &'static str| Err(Refusal { strength, reason: reason.into() });
-        if !wish.dies_with_owner {
-            return no("it ends with our program, and the child shall not");
-        }
-        if mechanism == Mechanism::Keeper {
-            wish.keep(own_group).or_else(no)?;
-        }
-        can(mechanism, strength)
-    };
-    let mut choice = Choice {
-        group: own_group,
-        mechanism: None,
-        strength: Strength::Child,
-        refusals: vec![],
-        watched: false,
-    };
-    // A group that was there before the child is not ours to kill.
-    if matches!(own_group, Group::New | Group::NewSession) {
-        choice.strength = Strength::Group;
-    }
-    for (mechanism, strength) in MECHANISMS {
-        let by_name = match (wish.containment, mechanism) {
-            (Containment::Auto, _) => false,
-            (Containment::Cgroup, Mechanism::Cgroup) | (Containment::Keeper, Mechanism::Keeper) => true,
-            _ => continue,
-        };
-        match fits(mechanism, strength) {
-            Ok(()) => {
-                (choice.mechanism, choice.strength) = (Some(mechanism), strength);
-                break;
-            }
-            Err(refusal) if by_name => return Err(refusal),
-            Err(refusal) => choice.refusals.push(refusal),
-        }
-    }
-    // Who asks for a group gets a group; who asks for the strongest gets the keeper on top.
-    let strongest = wish.containment == Containment::Auto && wish.dies_with_owner;
-    choice.watched = strongest && choice.strength == Strength::Group;
-    Ok(choice)
-}
-
-/// The choice for a command on this host.
-pub(crate) fn choose_here(wish: Wish) -> Result<Choice, Refusal> {
-    choose(wish, can)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn wish(containment: Containment) -> Wish {
-        Wish::plain(containment)
-    }
-
-    fn all(_: Mechanism, _: Strength) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    fn nothing(_: Mechanism, strength: Strength) -> Result<(), Refusal> {
-        Err(Refusal { strength, reason: "no".into() })
-    }
-
-    fn only(which: Mechanism) -> impl Fn(Mechanism, Strength) -> Result<(), Refusal> {
-        move |mechanism, strength| if mechanism == which { Ok(()) } else { nothing(mechanism, strength) }
-    }
-
-    fn chosen(
-        wish: Wish,
-        can: impl Fn(Mechanism, Strength) -> Result<(), Refusal>,
-    ) -> (Group, Strength, usize) {
-        let choice = choose(wish, can).unwrap();
-        (choice.group, choice.strength, choice.refusals.len())
-    }
-
-    #[test]
-    fn the_strongest_that_the_host_can_do() {
-        let auto = wish(Containment::Auto);
-        assert_eq!(chosen(auto, all), (Group::New, Strength::Cgroup, 0));
-        assert_eq!(chosen(auto, only(Mechanism::Keeper)), (Group::New, Strength::Keeper, 1));
-        assert_eq!(chosen(auto, nothing), (Group::New, Strength::Group, 2));
-    }
-
-    #[test]
-    fn what_is_asked_for_by_name_comes_or_is_an_error() {
-        assert_eq!(chosen(wish(Containment::Keeper), all), (Group::New, Strength::Keeper, 0));
-        assert_eq!(choose(wish(Containment::Keeper), nothing).unwrap_err().strength, Strength::Keeper);
-        let only_keeper = only(Mechanism::Keeper);
-        assert_eq!(choose(wish(Containment::Cgroup), only_keeper).unwrap_err().strength, Strength::Cgroup);
-        assert_eq!(chosen(wish(Containment::Group), all), (Group::New, Strength::Group, 0));
-        assert_eq!(chosen(wish(Containment::None), all), (Group::Inherit, Strength::Child, 0));
-    }
-
-    #[test]
-    fn the_terminal_keeps_its_reader_in_our_group() {
-        let terminal = |containment| Wish { terminal: true, ..wish(containment) };
-        assert_eq!(chosen(terminal(Containment::Auto), all), (Group::Inherit, Strength::Cgroup, 0));
-        assert_eq!(chosen(terminal(Containment::Auto), nothing), (Group::Inherit, Strength::Child, 2));
-        assert_eq!(chosen(terminal(Containment::Group), all), (Group::New, Strength::Group, 0));
-    }
-
-    #[test]
-    fn a_keeper_s_child_is_in_no_group_of_ours_and_has_no_terminal_unless_it_is_asked_for_by_name() {
-        let keeper = only(Mechanism::Keeper);
-        let auto = Wish { ill_kept: Some("a terminal"), ..wish(Containment::Auto) };
-        assert_eq!(chosen(auto, &keeper), (Group::New, Strength::Group, 2));
-        assert_eq!(choose(auto, &keeper).unwrap().refusals[1].reason, "a terminal");
-        let terminal = Wish { terminal: true, ..auto };
-        assert_eq!(chosen(terminal, &keeper), (Group::Inherit, Strength::Child, 2));
-        let by_name = Wish { containment: Containment::Keeper, ..terminal };
-        assert_eq!(chosen(by_name, &keeper), (Group::New, Strength::Keeper, 0));
-        let joined = Wish { group: Group::Join(7), ..wish(Containment::Auto) };
-        assert_eq!(chosen(joined, &keeper), (Group::Join(7), Strength::Child, 2));
-        assert!(choose(Wish { containment: Containment::Keeper, ..joined }, &keeper).is_err());
-        assert!(choose(Wish { unkeepable: Some("no"), ..by_name }, &keeper).is_err());
-        // Others may join a group that is asked for; a session is nobody's to join.
-        let group = |group| Wish { group, ..wish(Containment::Auto) };
-        assert_eq!(chosen(group(Group::New), &keeper), (Group::New, Strength::Group, 2));
-        assert_eq!(chosen(group(Group::NewSession), &keeper), (Group::NewSession, Strength::Keeper, 1));
-    }
-
-    #[test]
-    fn what_the_command_says_of_groups_wins_and_a_foreign_group_is_not_ours() {
-        let group = |group| Wish { group, terminal: true, ..wish(Containment::None) };
-        assert_eq!(chosen(group(Group::NewSession), all), (Group::NewSession, Strength::Group, 0));
-        assert_eq!(chosen(group(Group::Join(7)), all), (Group::Join(7), Strength::Child, 0));
-    }
-
-    #[test]
-    fn a_scope_is_not_for_those_that_outlive_us() {
-        let outlives = |containment| Wish { dies_with_owner: false, ..wish(containment) };
-        assert_eq!(chosen(outlives(Containment::Auto), all), (Group::New, Strength::Group, 2));
-        assert!(choose(outlives(Containment::Cgroup), all).is_err());
-    }
-
-    #[test]
-    fn the_keeper_watches_a_group_that_stands_in_for_something_stronger() {
-        let watched =
-            |wish, can: fn(Mechanism, Strength) -> Result<(), Refusal>| choose(wish, can).unwrap().watched;
-        assert!(watched(wish(Containment::Auto), nothing));
-        assert!(!watched(wish(Containment::Auto), all));
-        assert!(!watched(wish(Containment::Group), nothing));
-        assert!(!watched(Wish { dies_with_owner: false, ..wish(Containment::Auto) }, nothing));
-        assert!(!watched(Wish { terminal: true, ..wish(Containment::Auto) }, nothing));
-    }
 
     #[test]
     fn stronger_is_greater() {

@@ -1,11 +1,14 @@
 //! Settings and questions that only Unix has.
 
-use std::os::fd::{OwnedFd, RawFd};
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use herder_sys::Group;
 pub use herder_sys::{PreExec, Resource};
 
+use crate::child::{ChildStderr, ChildStdin, ChildStdout};
 use crate::command::Command;
 
 mod sealed {
@@ -65,53 +68,122 @@ pub trait CommandExt: sealed::Sealed {
 
 impl CommandExt for Command {
     fn umask(&mut self, mask: u32) -> &mut Self {
-        self.unix.umask = Some(mask);
+        self.os.umask = Some(mask);
         self
     }
 
     fn setsid(&mut self) -> &mut Self {
-        self.unix.group = Group::NewSession;
+        self.os.group = Group::NewSession;
         self
     }
 
     fn rlimit(&mut self, resource: Resource, soft: u64, hard: u64) -> &mut Self {
-        self.unix.rlimits.push((resource, soft, hard));
+        self.os.rlimits.push((resource, soft, hard));
         self
     }
 
     fn nice(&mut self, nice: i32) -> &mut Self {
-        self.unix.nice = Some(nice);
+        self.os.nice = Some(nice);
         self
     }
 
     fn affinity(&mut self, processors: impl IntoIterator<Item = usize>) -> &mut Self {
-        self.unix.affinity = Some(processors.into_iter().collect());
+        self.os.affinity = Some(processors.into_iter().collect());
         self
     }
 
     fn fd(&mut self, target: RawFd, source: impl Into<OwnedFd>) -> &mut Self {
-        self.unix.fds.retain(|(fd, _)| *fd != target);
-        self.unix.fds.push((target, Arc::new(source.into())));
+        self.os.fds.retain(|(fd, _)| *fd != target);
+        self.os.fds.push((target, Arc::new(source.into())));
         self
     }
 
     fn inherit_fds(&mut self, inherit: bool) -> &mut Self {
-        self.unix.inherit_fds = inherit;
+        self.os.inherit_fds = inherit;
         self
     }
 
     fn inherit_signal_mask(&mut self, inherit: bool) -> &mut Self {
-        self.unix.inherit_signal_mask = inherit;
+        self.os.inherit_signal_mask = inherit;
         self
     }
 
     fn reset_ignored_signals(&mut self, reset: bool) -> &mut Self {
-        self.unix.reset_ignored_signals = reset;
+        self.os.reset_ignored_signals = reset;
         self
     }
 
     fn pre_exec(&mut self, hook: PreExec) -> &mut Self {
-        self.unix.pre_exec.push(hook);
+        self.os.pre_exec.push(hook);
         self
     }
 }
+
+/// As in Tokio, these need no trait.
+impl Command {
+    /// Sets `argv[0]`, the name that the program sees as its own.
+    pub fn arg0(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
+        self.os.arg0 = Some(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Sets the user id. As root, all supplementary groups are dropped unless [`groups`](Self::groups) names some.
+    pub fn uid(&mut self, id: u32) -> &mut Self {
+        self.os.uid = Some(id);
+        self
+    }
+
+    /// Sets the group id.
+    pub fn gid(&mut self, id: u32) -> &mut Self {
+        self.os.gid = Some(id);
+        self
+    }
+
+    /// Sets the supplementary groups.
+    pub fn groups(&mut self, groups: &[u32]) -> &mut Self {
+        self.os.groups = Some(groups.to_vec());
+        self
+    }
+
+    /// Puts the child into a process group: 0 makes a new one, led by the child, which is the default anyway; any
+    /// other is a group that exists, and one that is not ours: signals and kills then reach the child alone.
+    pub fn process_group(&mut self, id: i32) -> &mut Self {
+        self.os.group = if id == 0 { Group::New } else { Group::Join(id) };
+        self
+    }
+}
+
+impl ChildStdin {
+    /// The descriptor, to be given to another child as its standard output, or used without Tokio: it blocks.
+    ///
+    /// # Errors
+    ///
+    /// If it was closed.
+    pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
+        self.into_descriptor()
+    }
+}
+
+macro_rules! output_end {
+    ($name:ident) => {
+        impl $name {
+            /// The descriptor, to be given to another child as its standard input, or used without Tokio: it blocks.
+            ///
+            /// # Errors
+            ///
+            /// If the pipe could not be registered with the runtime earlier and was given up.
+            pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
+                self.into_descriptor()
+            }
+        }
+
+        impl AsRawFd for $name {
+            fn as_raw_fd(&self) -> RawFd {
+                self.end.as_raw_fd()
+            }
+        }
+    };
+}
+
+output_end!(ChildStdout);
+output_end!(ChildStderr);

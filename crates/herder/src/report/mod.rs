@@ -77,7 +77,8 @@ pub(crate) struct Leftovers {
 pub enum Cause {
     /// The program ended by itself, with whatever code.
     Exited,
-    /// A signal ended it that was not ours.
+    /// A signal ended it that was not ours. (On Windows: its exit code is the one that a kill by this library, or a
+    /// Ctrl-C, leaves.)
     Signaled,
     /// The time of [`Command::timeout`](crate::Command::timeout) was over, and it was ended.
     TimedOut,
@@ -90,7 +91,8 @@ pub enum Cause {
     /// The kernel killed it for want of memory: its limit of memory was reached, or that of a cgroup above it.
     ///
     /// Told only where a [`Limit::Memory`](crate::contain::Limit::Memory) is in force for the whole tree; elsewhere
-    /// such an end is [`Signaled`](Self::Signaled), as the kernel does not say.
+    /// such an end is [`Signaled`](Self::Signaled), as the kernel does not say. Never on Windows, where a request for
+    /// more than the limit fails.
     OutOfMemory,
 }
 

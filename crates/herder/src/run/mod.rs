@@ -306,10 +306,10 @@ fn cause_of(limit: Option<Limit>, record: &Record, exit: &Exit, oom_kills: Optio
         (Some(Limit::Idle), _) => Cause::Idle,
         (None, Asked::Terminate) => Cause::Terminated,
         // A code says that the kill came too late.
-        (None, Asked::Kill) if status.code().is_none() => Cause::Killed,
+        (None, Asked::Kill) if herder_sys::was_ended(status) => Cause::Killed,
         (None, Asked::Kill) if !record.attempts.is_empty() => Cause::Terminated,
         (None, Asked::Nothing) if exit.is_killed() && oom_kills > Some(0) => Cause::OutOfMemory,
-        (None, Asked::Nothing) if status.code().is_none() => Cause::Signaled,
+        (None, Asked::Nothing) if herder_sys::was_ended(status) => Cause::Signaled,
         (None, _) => Cause::Exited,
     }
 }

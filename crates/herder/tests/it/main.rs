@@ -1,4 +1,8 @@
 //! The behaviour of the library, seen from outside, on real processes.
+//!
+//! What is for Unix alone is so for what it is about (signals that a program handles, sessions, users, limits,
+//! descriptors, interpreters, permission bits), or for how it looks: it counts zombies and descriptors, and holds
+//! descendants by a descriptor that they inherit.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
@@ -7,34 +11,60 @@
 mod support;
 
 mod api;
+#[cfg(unix)]
 mod cancel;
 mod consume;
+#[cfg(unix)]
 mod crowd;
+#[cfg(unix)]
 mod drop_rule;
 mod feed;
+#[cfg(unix)]
 mod handle;
+#[cfg(unix)]
 mod herd;
+#[cfg(unix)]
 mod join_limits;
+#[cfg(unix)]
 mod limits;
+#[cfg(unix)]
 mod lookup;
+#[cfg(unix)]
 mod lost_status;
+#[cfg(unix)]
 mod matrix;
+#[cfg(unix)]
 mod on_drop;
 mod output;
+#[cfg(unix)]
 mod owner;
+#[cfg(unix)]
 mod process_wide;
+#[cfg(unix)]
 mod races;
 mod redact;
+#[cfg(unix)]
 mod repeats;
+#[cfg(unix)]
 mod scope;
 mod share;
 mod share_child;
+#[cfg(unix)]
 mod shared_end;
+#[cfg(unix)]
 mod shortage;
+#[cfg(unix)]
 mod spawn;
+#[cfg(unix)]
 mod std_port;
+#[cfg(unix)]
 mod stdio;
+#[cfg(unix)]
 mod terminate;
+#[cfg(unix)]
 mod tokio_port;
+#[cfg(unix)]
 mod tree;
 mod wait;
+#[cfg(windows)]
+mod windows;

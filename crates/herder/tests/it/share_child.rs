@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use herder::output::{Event, LineOptions, Origin, OutputEnd, Replay, ShareOptions, Unread, WhenFull, merge};
 use herder::{Capture, Cause, Command, Stdio};
 
-use crate::support::alone::alone;
 use crate::support::{fixture, run, within};
 
 fn piped(steps: &[&str]) -> Command {
@@ -210,9 +209,7 @@ fn a_stream_that_blocks_unread_ends_with_its_child_s_join() {
 fn without_any_grace_everything_that_the_child_wrote_is_still_read() {
     run(async {
         for _ in 0..100 {
-            let mut command = Command::new("sh");
-            let mut child =
-                command.args(["-c", "echo one; echo two"]).stdout(Stdio::piped()).spawn().unwrap();
+            let mut child = piped(&["println:one", "println:two"]).spawn().unwrap();
             let options = ShareOptions::new().drain_grace(Duration::ZERO);
             let collect = child.stdout.take().unwrap().share_with(&options).subscribe();
             let collected = within(collect.collect(&Capture::default()).wait()).await.unwrap();
@@ -252,9 +249,11 @@ fn a_grandchild_that_never_stops_writing_hangs_no_consumer() {
     });
 }
 
+/// It is looked up in `/proc`.
+#[cfg(unix)]
 #[test]
 fn memory_stays_near_what_is_configured() {
-    alone(|| {
+    crate::support::alone::alone(|| {
         run(async {
             let before = peak();
             let mut child = piped(&["bytes:256M"]).spawn().unwrap();
@@ -273,6 +272,7 @@ fn memory_stays_near_what_is_configured() {
     });
 }
 
+#[cfg(unix)]
 /// The most memory that this process has had, in KiB.
 fn peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -281,6 +281,7 @@ fn peak() -> usize {
 }
 
 // T14: no pipe and no task at all, and the child's output is the null device.
+#[cfg(unix)]
 #[test]
 fn output_that_nobody_wants_goes_nowhere() {
     run(async {

@@ -102,6 +102,7 @@ fn a_rotation_that_fails_loses_nothing() {
     assert_eq!(rotated(&file).times, 1);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_device_is_not_rotated() {
     let file = fs::OpenOptions::new().append(true).open("/dev/null").unwrap();
@@ -109,6 +110,7 @@ fn a_device_is_not_rotated() {
     assert_eq!(file.rotate(Rotation::new(4, 2)).unwrap_err().kind(), io::ErrorKind::InvalidInput);
 }
 
+#[cfg(unix)]
 #[test]
 fn permissions_are_kept() {
     use std::os::unix::fs::PermissionsExt;
@@ -124,6 +126,7 @@ fn permissions_are_kept() {
     assert_eq!(rotated(&file).error, None);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_link_stays_a_link() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,14 +1,14 @@
 //! Our end of a pipe, in the reactor only once it has to be waited for.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Handle, Id};
 
-use crate::contain::register;
+use super::reactor::register;
 
 /// A pipe end that does not block: `PipeReader` or `PipeWriter` of `std`.
 ///
@@ -97,10 +97,4 @@ impl<P: AsRawFd> AsRawFd for End<P> {
     fn as_raw_fd(&self) -> RawFd {
         self.pipe().map_or(-1, AsRawFd::as_raw_fd)
     }
-}
-
-/// A descriptor to hand to another process, which expects that its calls block.
-pub(super) fn blocking(fd: OwnedFd) -> io::Result<OwnedFd> {
-    herder_sys::set_nonblocking(&fd, false)?;
-    Ok(fd)
 }

@@ -4,8 +4,11 @@
 //! arguments and environment"), so that the error can name what is too long and by how much.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use herder_sys::Strings;
+
+use super::Settings;
 
 /// The longest argument or `KEY=value`, its NUL included: 32 pages, `MAX_ARG_STRLEN`.
 const LONGEST_STRING: u64 = 131_072;
@@ -46,16 +49,34 @@ pub(crate) enum SizeError {
     },
 }
 
+impl SizeError {
+    /// Whether it is only too long: nothing else is refused here.
+    #[expect(clippy::unused_self, reason = "as on the other systems")]
+    pub(crate) fn is_too_long(&self) -> bool {
+        true
+    }
+}
+
 /// Checks what a child is to receive: the path of its file (of several the longest), all arguments with the
 /// program's own name first, and all variables.
 ///
-/// `stack_limit` is the soft limit on the stack that the child has when it is started; `None` is no limit. A script
-/// needs a little more, for the name of its interpreter: just below the limit the kernel may still refuse.
+/// A script needs a little more, for the name of its interpreter: just below the limit the kernel may still refuse.
 ///
 /// # Errors
 ///
 /// If one string, or all together, are longer than the kernel takes.
-pub(crate) fn check<'a>(
+pub(crate) fn check_sizes<'a>(
+    files: &[PathBuf],
+    arguments: impl IntoIterator<Item = &'a OsStr>,
+    variables: &Strings,
+    settings: &Settings,
+) -> Result<(), SizeError> {
+    let longest = files.iter().map(|file| file.as_os_str()).max_by_key(|file| file.len());
+    let stack = || settings.stack_limit().or_else(herder_sys::stack_limit);
+    check(longest.unwrap_or_default(), arguments, variables, stack)
+}
+
+fn check<'a>(
     program: &OsStr,
     arguments: impl IntoIterator<Item = &'a OsStr>,
     variables: &Strings,

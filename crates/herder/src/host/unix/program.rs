@@ -10,6 +10,7 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::super::{Diagnosis, ProgramError, check_name};
 use super::file_format::{self, Format};
 
 /// Where programs are looked up without a `PATH`: the `_CS_PATH` of the C library, as `execvp` does.
@@ -21,16 +22,7 @@ const ENOEXEC: i32 = 8;
 /// How many interpreters of interpreters the kernel follows.
 const MOST_INTERPRETERS: u32 = 5;
 
-/// What is wrong with a program name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ProgramError {
-    #[error("the program name is empty")]
-    Empty,
-    #[error("the program name has a NUL byte in it")]
-    Nul,
-}
-
-/// The files to try in turn for a program, given the `PATH` of the child.
+/// The files to try in turn for a program, given the variables of the child.
 ///
 /// A name with a slash is a path. Any other is looked up in each entry of `PATH`, where an empty entry is the
 /// current directory: an old trap, but one that POSIX prescribes, and a lookup that differs from that of every
@@ -39,43 +31,20 @@ pub(crate) enum ProgramError {
 /// # Errors
 ///
 /// If the name is empty or has a NUL byte in it.
-pub(crate) fn candidates(program: &OsStr, path: Option<&OsStr>) -> Result<Vec<PathBuf>, ProgramError> {
-    let name = program.as_encoded_bytes();
-    if name.is_empty() {
-        return Err(ProgramError::Empty);
-    }
-    if name.contains(&0) {
-        return Err(ProgramError::Nul);
-    }
-    if is_path(program) {
+pub(crate) fn candidates<'a>(
+    program: &OsStr,
+    variable: impl Fn(&str) -> Option<&'a OsStr>,
+) -> Result<Vec<PathBuf>, ProgramError> {
+    check_name(program)?;
+    // What is a path already needs no search of the environment.
+    if program.as_encoded_bytes().contains(&b'/') {
         return Ok(vec![program.into()]);
     }
+    let path = variable("PATH");
     let (here, default) = (Path::new("."), OsStr::new(DEFAULT_PATH));
     let in_entry =
         |entry: PathBuf| if entry.as_os_str().is_empty() { here.join(program) } else { entry.join(program) };
     Ok(env::split_paths(path.unwrap_or(default)).map(in_entry).collect())
-}
-
-/// Whether a program name is a path, and not looked up.
-pub(crate) fn is_path(program: &OsStr) -> bool {
-    program.as_encoded_bytes().contains(&b'/')
-}
-
-/// Why a program could not be executed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Diagnosis {
-    /// None of the candidates exists.
-    #[error("program not found; looked for {}", list(.searched))]
-    ProgramNotFound { searched: Vec<PathBuf> },
-    /// The file is there but is not one that can be executed.
-    #[error("{path:?} can't be executed: {why}")]
-    NotExecutable { path: PathBuf, why: NotExecutable },
-    /// The file is there, but what it needs to run is not.
-    #[error("{path:?} needs {interpreter:?} to run, which does not exist{}", carriage_return(.interpreter))]
-    InterpreterNotFound { path: PathBuf, interpreter: PathBuf },
-    /// The files don't explain it (any more); the error of the system has to.
-    #[error("the program can't be executed")]
-    Unexplained,
 }
 
 /// Why a file is not one that can be executed.
@@ -101,18 +70,6 @@ pub(crate) enum NotExecutable {
     Busy,
 }
 
-fn list(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| format!("{path:?}")).collect::<Vec<_>>().join(", ")
-}
-
-fn carriage_return(interpreter: &Path) -> &'static str {
-    if interpreter.as_os_str().as_encoded_bytes().ends_with(b"\r") {
-        "; the '#!' line ends in a carriage return, as files from Windows do"
-    } else {
-        ""
-    }
-}
-
 /// Finds out why no candidate could be executed, given the error number of the failed attempt.
 ///
 /// Blocks as looking at files does, and sees them as we do: a child with another user or root directory may have
@@ -129,13 +86,17 @@ pub(crate) fn diagnose(errno: i32, candidates: &[PathBuf], cwd: Option<&Path>) -
             // A directory of `PATH` that we may not look into says nothing about the program.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && candidates.len() == 1 => {
                 let why = NotExecutable::PermissionDenied;
-                first_denied.get_or_insert_with(|| Diagnosis::NotExecutable { path: candidate.clone(), why });
+                first_denied.get_or_insert_with(|| Diagnosis::NotExecutable {
+                    path: candidate.clone(),
+                    why: why.to_string(),
+                });
                 continue;
             }
             Err(_) => continue,
         };
         any_exists = true;
-        let not_executable = |why| Diagnosis::NotExecutable { path: candidate.clone(), why };
+        let not_executable =
+            |why: NotExecutable| Diagnosis::NotExecutable { path: candidate.clone(), why: why.to_string() };
         let found = match kind {
             io::ErrorKind::NotFound => missing_interpreter(candidate, &file, &resolve),
             io::ErrorKind::PermissionDenied => denied(&file, &metadata)
@@ -190,7 +151,7 @@ fn denied_interpreter(file: &Path, resolve: &impl Fn(&Path) -> PathBuf) -> Optio
         let interpreter = interpreter(&file)?;
         file = resolve(&interpreter);
         if let Some(why) = denied(&file, &fs::metadata(&file).ok()?) {
-            return Some(Diagnosis::NotExecutable { path: interpreter, why });
+            return Some(Diagnosis::NotExecutable { path: interpreter, why: why.to_string() });
         }
     }
     None

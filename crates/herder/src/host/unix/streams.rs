@@ -1,0 +1,73 @@
+//! Our ends of a child's pipes.
+
+use std::fmt;
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::task::{Context, Poll};
+
+use tokio::io::Interest;
+
+use super::end::End;
+
+/// What a child writes, as it arrives.
+pub(crate) struct Reader(End<PipeReader>);
+
+/// What a child is to read.
+#[derive(Debug)]
+pub(crate) struct Writer(End<PipeWriter>);
+
+/// A pipe that the child writes to: our end and the child's.
+pub(crate) fn pipe_from_child() -> io::Result<(Reader, OwnedFd)> {
+    let pipe = herder_sys::pipe(false)?;
+    Ok((Reader(End::new(pipe.ours.into(), Interest::READABLE)), pipe.theirs))
+}
+
+/// A pipe that the child reads from: our end and the child's.
+pub(crate) fn pipe_to_child() -> io::Result<(Writer, OwnedFd)> {
+    let pipe = herder_sys::pipe(true)?;
+    Ok((Writer(End::new(pipe.ours.into(), Interest::WRITABLE)), pipe.theirs))
+}
+
+impl Reader {
+    pub(crate) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_io(context, |mut pipe| pipe.read(buffer))
+    }
+
+    /// The end, to be given to another process: its calls block from now on.
+    pub(crate) fn into_descriptor(self) -> io::Result<OwnedFd> {
+        blocking(self.0.into_pipe()?.into())
+    }
+}
+
+/// The number of the descriptor.
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_raw_fd().fmt(f)
+    }
+}
+
+impl AsRawFd for Reader {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl Writer {
+    pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.poll_io(context, |mut pipe| pipe.write(bytes))
+    }
+
+    /// As [`Reader::into_descriptor`].
+    pub(crate) fn into_descriptor(self) -> io::Result<OwnedFd> {
+        blocking(self.0.into_pipe()?.into())
+    }
+}
+
+fn blocking(fd: OwnedFd) -> io::Result<OwnedFd> {
+    herder_sys::set_nonblocking(&fd, false)?;
+    Ok(fd)
+}
