@@ -355,7 +355,8 @@ impl ProcessHandle {
         self.kill(self.0.pid, signal)
     }
 
-    /// By the pidfd, which can't mean another group, or else while the child pins the number.
+    /// By the pidfd, which can't mean another group; else by who is in the scope of a keeper's child, or while the child
+    /// pins the number.
     fn kill_group(&self, signal: i32) -> io::Result<()> {
         /// Whether the kernel is older than 6.9.
         static BY_NUMBER: AtomicBool = AtomicBool::new(false);
@@ -368,7 +369,10 @@ impl ProcessHandle {
                 result => return result,
             }
         }
-        self.kill(-self.0.pid, signal)
+        match &self.0.cord {
+            Some(cord) => cord.signal_group(self.0.pid, signal),
+            None => self.kill(-self.0.pid, signal),
+        }
     }
 
     /// kill(2), unless somebody else reaped the child: its number may be another's by now.

@@ -9,6 +9,7 @@ use herder_sys::{
 };
 
 use crate::support::scopes::{actor, inside, kill_all, launched_in, pids, scope_by, until_members};
+use crate::support::seccomp::refuse;
 use crate::support::{LIMIT, alone, launched, os, sh, sleeper, status, until};
 
 fn scope() -> Option<Scope> {
@@ -202,6 +203,39 @@ fn a_nursery_that_was_killed_is_replaced_and_missed_by_nobody() {
         let members = pids(&first);
         kill_all(&first);
         assert!(!status(&child).success() && !members.iter().any(|pid| os::lives(*pid)));
+    });
+}
+
+/// `PIDFD_SIGNAL_PROCESS_GROUP` is Linux 6.9's.
+#[test]
+fn a_group_gets_signals_where_the_kernel_knows_no_group_by_a_pidfd() {
+    alone(|| {
+        refuse(libc::SYS_pidfd_send_signal, Some((3, 1 << 2)), libc::EINVAL);
+        let Some(scope) = scope() else { return };
+        let leads = || {
+            let ends = pipe(false).unwrap();
+            let script = "setsid sleep 1000 >/dev/null & sleep 1000 >/dev/null & echo $!; exec >&-; wait";
+            let mut request = sh(script);
+            request.fds.push((1, FdSource::Fd(ends.theirs.into())));
+            let child = launched_in(&scope, request);
+            set_nonblocking(&ends.ours, false).unwrap();
+            let member: i32 =
+                std::io::read_to_string(std::fs::File::from(ends.ours)).unwrap().trim().parse().unwrap();
+            let others = || pids(&scope).into_iter().find(|pid| ![child.pid(), member].contains(pid));
+            until("the other has its own group", || others().is_some_and(|pid| field(pid, 2) == pid));
+            (others().unwrap(), child, member)
+        };
+        let (other, child, member) = leads();
+        child.signal_group(Signal::TERM).unwrap();
+        until("the group has it", || !os::lives(member));
+        assert!(status(&child).signal() == Some(libc::SIGTERM) && os::lives(other));
+        os::kill(other, libc::SIGKILL);
+        until("the other is gone", || !os::exists(other));
+        let (other, child, member) = leads();
+        child.signal(Signal::KILL).unwrap();
+        assert!(status(&child).signal() == Some(libc::SIGKILL) && os::lives(other));
+        until("its group ends with it", || !os::lives(member));
+        kill_all(&scope);
     });
 }
 

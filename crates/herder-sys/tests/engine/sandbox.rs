@@ -6,29 +6,29 @@ use crate::rungs::promises;
 use crate::support::seccomp::refuse;
 use crate::support::{alone_with, code, sh};
 
-/// `P_PIDFD`
-const BY_PIDFD: u32 = 3;
+/// The first argument of waitid(2): `P_PIDFD`.
+const BY_PIDFD: (u32, u32) = (0, 3);
 
 #[derive(Clone, Copy)]
 struct Refusal {
     call: libc::c_long,
-    first: Option<u32>,
+    argument: Option<(u32, u32)>,
     errno: i32,
 }
 
 const REFUSALS: &[(&str, Refusal)] = &[
-    ("clone3 ENOSYS", Refusal { call: libc::SYS_clone3, first: None, errno: libc::ENOSYS }),
-    ("clone3 EPERM", Refusal { call: libc::SYS_clone3, first: None, errno: libc::EPERM }),
-    ("clone3 EINVAL", Refusal { call: libc::SYS_clone3, first: None, errno: libc::EINVAL }),
-    ("clone3 E2BIG", Refusal { call: libc::SYS_clone3, first: None, errno: libc::E2BIG }),
-    ("pidfd_open ENOSYS", Refusal { call: libc::SYS_pidfd_open, first: None, errno: libc::ENOSYS }),
-    ("pidfd_open EPERM", Refusal { call: libc::SYS_pidfd_open, first: None, errno: libc::EPERM }),
-    ("waitid EINVAL", Refusal { call: libc::SYS_waitid, first: Some(BY_PIDFD), errno: libc::EINVAL }),
-    ("waitid EPERM", Refusal { call: libc::SYS_waitid, first: Some(BY_PIDFD), errno: libc::EPERM }),
-    ("send ENOSYS", Refusal { call: libc::SYS_pidfd_send_signal, first: None, errno: libc::ENOSYS }),
-    ("send EPERM", Refusal { call: libc::SYS_pidfd_send_signal, first: None, errno: libc::EPERM }),
-    ("close_range ENOSYS", Refusal { call: libc::SYS_close_range, first: None, errno: libc::ENOSYS }),
-    ("close_range EPERM", Refusal { call: libc::SYS_close_range, first: None, errno: libc::EPERM }),
+    ("clone3 ENOSYS", Refusal { call: libc::SYS_clone3, argument: None, errno: libc::ENOSYS }),
+    ("clone3 EPERM", Refusal { call: libc::SYS_clone3, argument: None, errno: libc::EPERM }),
+    ("clone3 EINVAL", Refusal { call: libc::SYS_clone3, argument: None, errno: libc::EINVAL }),
+    ("clone3 E2BIG", Refusal { call: libc::SYS_clone3, argument: None, errno: libc::E2BIG }),
+    ("pidfd_open ENOSYS", Refusal { call: libc::SYS_pidfd_open, argument: None, errno: libc::ENOSYS }),
+    ("pidfd_open EPERM", Refusal { call: libc::SYS_pidfd_open, argument: None, errno: libc::EPERM }),
+    ("waitid EINVAL", Refusal { call: libc::SYS_waitid, argument: Some(BY_PIDFD), errno: libc::EINVAL }),
+    ("waitid EPERM", Refusal { call: libc::SYS_waitid, argument: Some(BY_PIDFD), errno: libc::EPERM }),
+    ("send ENOSYS", Refusal { call: libc::SYS_pidfd_send_signal, argument: None, errno: libc::ENOSYS }),
+    ("send EPERM", Refusal { call: libc::SYS_pidfd_send_signal, argument: None, errno: libc::EPERM }),
+    ("close_range ENOSYS", Refusal { call: libc::SYS_close_range, argument: None, errno: libc::ENOSYS }),
+    ("close_range EPERM", Refusal { call: libc::SYS_close_range, argument: None, errno: libc::EPERM }),
 ];
 
 /// The refusal that this process is for.
@@ -42,7 +42,7 @@ fn a_sandbox_that_is_there_is_found_and_fallen_back_from() {
     for (name, _) in REFUSALS {
         alone_with(&[("HERDER_TEST_REFUSAL", name), ("HERDER_DISABLE", "")], || {
             let (name, refusal) = this();
-            refuse(refusal.call, refusal.first, refusal.errno);
+            refuse(refusal.call, refusal.argument, refusal.errno);
             let found = *facts();
             println!("{name}: {found:?}");
             assert!(found.shared_memory);
@@ -63,7 +63,7 @@ fn a_sandbox_that_begins_after_the_first_spawn_is_fallen_back_from() {
             let (_, refusal) = this();
             assert_eq!(code(sh("exit 1")), Some(1));
             let before = *facts();
-            refuse(refusal.call, refusal.first, refusal.errno);
+            refuse(refusal.call, refusal.argument, refusal.errno);
             promises();
             assert_eq!(*facts(), before, "found once, kept");
         });

@@ -56,7 +56,8 @@ impl Kept {
         let (pid, pidfd) = self.answer(&ours, deadline)?;
         let mut launch = Launch::new(plan, None, Some(outcome));
         launch.set_forked();
-        let process = Process::new(ProcessHandle::kept(pid, pidfd, Cord(ours)));
+        let cord = Cord { socket: ours, root: self.root().cloned() };
+        let process = Process::new(ProcessHandle::kept(pid, pidfd, cord));
         Ok(Spawned { process, launch })
     }
 

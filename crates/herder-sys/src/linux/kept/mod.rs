@@ -18,7 +18,6 @@ mod tree;
 pub(super) use cord::{Cord, News};
 pub(super) use nursery::refusal;
 
-use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,9 +31,6 @@ use super::keeper::protocol::{EMPTY, HELLO, KILL, Message, RELEASE, UNBORN};
 use super::{cvt, pidfd};
 use crate::{LaunchError, Limit, Member, Refusal, ScopeStats, Signal, SpawnStep};
 
-/// So often a signal looks for newcomers: somebody who forks for ever must not keep us for ever.
-const ROUNDS: usize = 32;
-
 /// A scope's keeper, as we know it. Dropped, it has all that is in the scope killed.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -44,7 +40,7 @@ pub(super) struct Kept {
     /// Taken while news is read, and what it says written down.
     reading: Mutex<()>,
     /// The process, once it has said who it is: before it bears anybody.
-    root: OnceLock<Root>,
+    root: OnceLock<Arc<Root>>,
     /// Why there will be none.
     refused: OnceLock<i32>,
     /// Whether somebody was born.
@@ -78,7 +74,7 @@ impl Kept {
             match lifeline::receive(&self.socket, Duration::ZERO) {
                 Ok((message, Some(pidfd))) if message.kind == HELLO => {
                     // It says so once.
-                    let _ = self.root.set(Root { pid: message.pid, pidfd });
+                    let _ = self.root.set(Arc::new(Root { pid: message.pid, pidfd }));
                 }
                 Ok((message, _)) if message.kind == UNBORN => {
                     let _ = self.refused.set(message.pid);
@@ -94,7 +90,7 @@ impl Kept {
     }
 
     /// The keeper, if it has said who it is.
-    fn root(&self) -> Option<&Root> {
+    fn root(&self) -> Option<&Arc<Root>> {
         if self.root.get().is_none() {
             self.read_news();
         }
@@ -128,7 +124,7 @@ impl Kept {
         forgive_gone(pidfd::send(&root.pidfd, libc::SIGCONT, 0))?;
         match told {
             // It does not read, or is gone, and then the nursery kills them.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.send(root, libc::SIGKILL),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => root.send_to_all(libc::SIGKILL),
             _ => Ok(()),
         }
     }
@@ -137,30 +133,7 @@ impl Kept {
         if signal == Signal::KILL {
             return self.kill();
         }
-        self.root().map_or(Ok(()), |root| self.send(root, signal.as_raw()))
-    }
-
-    /// To all below the keeper, newcomers included.
-    fn send(&self, root: &Root, signal: i32) -> io::Result<()> {
-        let mut done = HashSet::new();
-        let mut result = Ok(());
-        for _ in 0..ROUNDS {
-            let new: Vec<i32> = root.pids()?.into_iter().filter(|pid| !done.contains(pid)).collect();
-            if new.is_empty() {
-                break;
-            }
-            for pid in new {
-                match root.send(pid, signal) {
-                    // Its place in the tree changed while it was looked at, as somebody above it ended.
-                    Ok(false) => continue,
-                    Ok(true) => {}
-                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
-                    Err(error) => result = Err(error),
-                }
-                done.insert(pid);
-            }
-        }
-        result
+        self.root().map_or(Ok(()), |root| root.send_to_all(signal.as_raw()))
     }
 
     pub(super) fn set_frozen(&self, frozen: bool) -> io::Result<()> {
@@ -190,11 +163,11 @@ impl Kept {
     }
 
     pub(super) fn members(&self) -> io::Result<Vec<Member>> {
-        self.root().map_or_else(|| Ok(Vec::new()), Root::members)
+        self.root().map_or_else(|| Ok(Vec::new()), |root| root.members())
     }
 
     pub(super) fn stats(&self) -> io::Result<ScopeStats> {
-        self.root().map_or_else(|| Ok(ScopeStats::default()), Root::stats)
+        self.root().map_or_else(|| Ok(ScopeStats::default()), |root| root.stats())
     }
 
     #[expect(clippy::unused_self, reason = "as the scopes that are cgroups")]

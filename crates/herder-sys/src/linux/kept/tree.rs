@@ -1,5 +1,7 @@
 //! Who is below the keeper of a scope, as the kernel lists the children of each thread.
 
+use std::cell::Cell;
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,9 +17,13 @@ pub(super) struct Root {
     pub(super) pidfd: OwnedFd,
 }
 
+/// So often a signal looks for newcomers: somebody who forks for ever must not keep us for ever.
+const ROUNDS: usize = 32;
+
 /// Fields of proc_pid_stat(5), counted from behind the name.
 const STATE: usize = 0;
 const PARENT: usize = 1;
+const GROUP: usize = 2;
 const USER: usize = 11;
 const SYSTEM: usize = 12;
 const CHILDREN_USER: usize = 13;
@@ -72,11 +78,57 @@ impl Root {
         Ok(all)
     }
 
+    /// To all below it, newcomers included.
+    pub(super) fn send_to_all(&self, signal: i32) -> io::Result<()> {
+        self.send_where(signal, |_| true)
+    }
+
+    /// To those below it that are in this process group, newcomers included: for a kernel that can't do it by a pidfd.
+    /// ESRCH: nobody is.
+    ///
+    /// The number is that of a leader who was born here. When the group is gone it may become another process's, and mean
+    /// another group; whoever is below us even then is in the same scope.
+    pub(super) fn send_to_group(&self, group: i32, signal: i32) -> io::Result<()> {
+        let some = Cell::new(false);
+        self.send_where(signal, |pid| {
+            let meant = stat(pid).is_some_and(|(_, fields)| {
+                fields.get(GROUP).and_then(|text| text.parse().ok()) == Some(group)
+            });
+            some.set(some.get() | meant);
+            meant
+        })?;
+        if some.get() { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
+    }
+
+    fn send_where(&self, signal: i32, is_meant: impl Fn(i32) -> bool) -> io::Result<()> {
+        let mut done = HashSet::new();
+        let mut result = Ok(());
+        for _ in 0..ROUNDS {
+            let new: Vec<i32> = self.pids()?.into_iter().filter(|pid| !done.contains(pid)).collect();
+            if new.is_empty() {
+                break;
+            }
+            for pid in new {
+                if is_meant(pid) {
+                    match self.send(pid, signal) {
+                        // Its place in the tree changed while it was looked at, as somebody above it ended.
+                        Ok(false) => continue,
+                        Ok(true) => {}
+                        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                        Err(error) => result = Err(error),
+                    }
+                }
+                done.insert(pid);
+            }
+        }
+        result
+    }
+
     /// Signals a process if it is below us still: between the list and now its number may have become another's.
     ///
     /// First the pidfd, then the look: whoever the number means then, either it is the process that we hold, or that
     /// one is gone, and the signal with it. `false`: it is not, or that could not be seen.
-    pub(super) fn send(&self, pid: i32, signal: i32) -> io::Result<bool> {
+    fn send(&self, pid: i32, signal: i32) -> io::Result<bool> {
         let held = pidfd::open(pid)?;
         if !self.is_above(pid) {
             return Ok(false);

@@ -1,8 +1,8 @@
 //! Real sandboxes: filters that answer one system call with an error.
 
-/// Refuses `call` with `errno` from now on, in all threads of this process and their children. With `first`, only
-/// where the low half of the first argument is that.
-pub(crate) fn refuse(call: libc::c_long, first: Option<u32>, errno: i32) {
+/// Refuses `call` with `errno` from now on, in all threads of this process and their children. With `argument`, only
+/// where the low half of the argument at that place, counted from 0, is that value.
+pub(crate) fn refuse(call: libc::c_long, argument: Option<(u32, u32)>, errno: i32) {
     const NUMBER: u32 = 0;
     // Behind the number, the architecture and the instruction pointer; the low half first on both processors.
     const FIRST: u32 = 16;
@@ -11,11 +11,11 @@ pub(crate) fn refuse(call: libc::c_long, first: Option<u32>, errno: i32) {
     let give = (libc::BPF_RET | libc::BPF_K) as u16;
     let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let mut filter = vec![step(load, 0, 0, NUMBER)];
-    match first {
+    match argument {
         None => filter.push(step(equal, 0, 1, call as u32)),
-        Some(value) => {
+        Some((place, value)) => {
             filter.push(step(equal, 0, 3, call as u32));
-            filter.push(step(load, 0, 0, FIRST));
+            filter.push(step(load, 0, 0, FIRST + 8 * place));
             filter.push(step(equal, 0, 1, value));
         }
     }
