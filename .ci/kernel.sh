@@ -41,7 +41,7 @@ fail() {
 tests_for() {
   # A name stands for all that it is a part of: `basics::` for `scope_basics::` too.
   local engine=(engine basics:: rungs:: status:: child_state:: scope_limits:: keeper_end::a_child_of_another_user
-    --skip a_pool_is_bounded --skip a_leaf_is_never_used_again_while_somebody)
+    --skip a_pool_is_bounded --skip long_orders_and_many --skip a_leaf_is_never_used_again_while_somebody)
   case $triple in
     # The kernel is that of kernel_6_1, and slower still: what depends on the processor.
     aarch64-*) echo "${engine[*]}" ;;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use herder_sys::{Group, Process, spawn};
 
-use crate::support::{LIMIT, alone, launched, os, sh, sleeper, until};
+use crate::support::{LIMIT, alone, launched, os, sh, sleeper, slower, until};
 
 /// The status is known, or the error says why not; never a hang.
 fn assert_recovered(process: &Process, code: i32) {
@@ -171,7 +171,9 @@ fn a_dead_child_that_is_traced_costs_nothing_and_is_reaped_when_it_is_let_go() {
         let (before, idle) = (os::processor_time(), Duration::from_millis(600));
         std::thread::sleep(idle);
         let used = os::processor_time() - before;
-        assert!(used < idle / 20, "{used:?} of {idle:?}");
+        // An emulated processor takes longer for the same; whoever spins takes all of it.
+        let most = idle / 20 * slower().min(5);
+        assert!(used < most, "{used:?} of {idle:?}, {most:?} at most");
         for tracer in [first, second] {
             os::kill(tracer, libc::SIGKILL);
             os::wait(tracer);
