@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use herder_sys::{WideError, check_command_line, spawn};
 
-use crate::support::{Numbers, escaped, output_of, request_for, wide};
+use crate::support::{Numbers, escaped, output_of, request_for, skipped_by_wine, wide};
 
 /// Letters that parsers act on, some that they don't, and a half of a pair.
 const LETTERS: &[u16] = &[
@@ -125,8 +125,11 @@ fn the_published_attacks_on_batch_files_arrive_as_words() {
     let folder = tempfile::tempdir().unwrap();
     for (index, handed_on) in HANDED_ON.into_iter().enumerate() {
         let file = batch(folder.path(), &format!("a {index}.bat"), handed_on);
+        let takes_quotes = handed_on.contains('~') && skipped_by_wine("its %~1 takes all quotes from a word");
+        let cases: Vec<&str> =
+            ATTACKS.iter().copied().filter(|case| !(takes_quotes && case.contains('"'))).collect();
         // A batch file knows nine words.
-        for cases in ATTACKS.chunks(7) {
+        for cases in cases.chunks(7) {
             let case = |case: &&str| OsString::from(case);
             let words: Vec<OsString> =
                 [&"first"].into_iter().chain(cases).chain([&"last"]).map(case).collect();
