@@ -85,7 +85,7 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
 }
 
-/// Be the first process of a container: run a command, pass signals on, reap orphans
+/// Be the first process of a container: run a command, pass signals on, reap orphans (not on Windows)
 ///
 /// As PID 1, or as any other process, it runs PROGRAM with ARGS, passes on every signal that can be, and reaps all
 /// that lose their parents. When the program has ended, what is left is asked to end with SIGTERM and killed after the
@@ -123,7 +123,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     pub(crate) idle: Option<Duration>,
 
-    /// The signal that asks the program to end [default: TERM]
+    /// The signal that asks the program to end [default: TERM]; on Windows each that can is a Ctrl-Break
     #[arg(short, long, value_name = "SIGNAL")]
     pub(crate) signal: Option<Signal>,
 
@@ -155,7 +155,8 @@ pub(crate) struct LimitArgs {
 pub(crate) struct ScopeArgs {
     /// What holds the program and all that it starts together
     ///
-    /// What is in it is signalled, limited and ended as one. `herder doctor` says what this host can do.
+    /// What is in it is signalled, limited and ended as one. `herder doctor` says what this host can do. On Windows
+    /// auto is a job, and cgroup, keeper and group are refused.
     #[arg(long, value_name = "KIND", default_value = "auto")]
     pub(crate) scope: ScopeKind,
 
@@ -180,7 +181,8 @@ pub(crate) struct ShareArgs {
     ///
     /// Beyond it the kernel takes back what it can, and then kills. Like the others below, it takes a cgroup and a
     /// controller of the kernel; a limit that can't be had is said, and the program is run without it. Memory is
-    /// limited for each process by itself then (RLIMIT_DATA), which fails requests and kills nobody.
+    /// limited for each process by itself then (RLIMIT_DATA), which fails requests and kills nobody. On Windows it takes
+    /// a job object, and more memory is refused to whoever asks for it.
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) memory: Option<usize>,
 
@@ -218,6 +220,8 @@ pub(crate) enum ScopeKind {
     Keeper,
     /// A process group; what leaves it is found among the orphans
     Group,
+    /// A job object, which nothing leaves (Windows)
+    Job,
     /// None: limits and signals are for the program alone
     None,
 }
@@ -231,18 +235,20 @@ pub(crate) enum Required {
     Keeper,
     /// A process group, or more
     Group,
+    /// A job object (Windows)
+    Job,
 }
 
 /// What becomes of leftovers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LeakKind {
-    /// They are named, and live on
+    /// They are named, and live on (not on Windows)
     Report,
     /// They are killed
     Kill,
     /// They are named and killed, and a success becomes 125
     Fail,
-    /// They live on, and nobody looks
+    /// They live on, and nobody looks (on Windows only with --scope none)
     Ignore,
 }
 
@@ -261,7 +267,7 @@ pub(crate) struct SurroundingArgs {
     #[arg(short = 'u', long, value_name = "KEY")]
     pub(crate) env_remove: Vec<OsString>,
 
-    /// Start with an empty environment
+    /// Start with an empty environment; on Windows SystemRoot stays unless it is removed by name
     #[arg(long)]
     pub(crate) env_clear: bool,
 
@@ -269,18 +275,18 @@ pub(crate) struct SurroundingArgs {
     #[arg(long, value_name = "FILE|null|inherit", value_hint = ValueHint::FilePath)]
     pub(crate) stdin: Option<PathBuf>,
 
-    /// Run as this user, by number or by name in /etc/passwd
+    /// Run as this user, by number or by name in /etc/passwd (not on Windows)
     ///
     /// As root, a user in /etc/passwd also gets its own groups, unless --gid says otherwise. Variables such as HOME
     /// are left alone.
     #[arg(long, value_name = "USER")]
     pub(crate) uid: Option<String>,
 
-    /// Run with this group, by number or by name in /etc/group
+    /// Run with this group, by number or by name in /etc/group (not on Windows)
     #[arg(long, value_name = "GROUP")]
     pub(crate) gid: Option<String>,
 
-    /// Set the niceness, from -20 (first) to 19 (last)
+    /// Set the niceness, from -20 (first) to 19 (last) (not on Windows)
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-20..=19))]
     pub(crate) nice: Option<i32>,
 
@@ -348,7 +354,7 @@ mod tests {
             "--tee x --rotate 0,3 true",
             "--prefix --head 1K true",
             "--timestamps --tail 1K true",
-            "--scope job true",
+            "--scope pod true",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

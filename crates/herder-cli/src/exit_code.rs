@@ -7,27 +7,28 @@
 //! | 125 | `herder` itself failed: wrong usage, a setting that could not be made, a report that could not be written |
 //! | 126 | the program was found and can't be executed |
 //! | 127 | the program was not found |
-//! | 128 + n | it was ended by signal n |
+//! | 128 + n | it was ended by signal n; on Windows 137, by a kill of ours |
 //!
 //! Anything finer stands in the JSON report, never in another code.
 
-use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
 
+use herder::Cause;
 use herder::error::SpawnErrorKind;
-use herder::{Cause, Signal};
 
-const LIMIT: u8 = 124;
-const OURS: u8 = 125;
-const NOT_EXECUTABLE: u8 = 126;
-const NOT_FOUND: u8 = 127;
-const SIGNALED: u8 = 128;
+use crate::platform;
+
+const LIMIT: u32 = 124;
+const OURS: u32 = 125;
+const NOT_EXECUTABLE: u32 = 126;
+const NOT_FOUND: u32 = 127;
+const SIGNALED: u32 = 128;
 
 /// How `herder` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Exit {
-    code: u8,
+    code: u32,
     interrupted: bool,
 }
 
@@ -35,13 +36,13 @@ impl Exit {
     pub(crate) const SUCCESS: Self = Self::code(0);
     pub(crate) const FAILURE: Self = Self::code(OURS);
 
-    const fn code(code: u8) -> Self {
+    const fn code(code: u32) -> Self {
         Self { code, interrupted: false }
     }
 
     /// The exit code.
     #[must_use]
-    pub(crate) fn get(self) -> u8 {
+    pub(crate) fn get(self) -> u32 {
         self.code
     }
 
@@ -57,12 +58,9 @@ impl Exit {
 
     /// The program's own code, or 128 + n.
     pub(crate) fn of_status(status: ExitStatus) -> Self {
-        match (status.code(), status.signal()) {
-            // Codes have eight bits here.
-            (Some(code), _) => Self::code(u8::try_from(code).unwrap_or(OURS)),
-            (None, Some(signal)) => {
-                Self::code(SIGNALED.saturating_add(u8::try_from(signal).unwrap_or(u8::MAX)))
-            }
+        match (status.code(), platform::signal_of(status)) {
+            (Some(code), _) => Self::code(code.cast_unsigned()),
+            (None, Some(signal)) => Self::code(SIGNALED + signal.unsigned_abs()),
             (None, None) => Self::FAILURE,
         }
     }
@@ -97,11 +95,7 @@ impl Exit {
     /// Ends as this says: with an exit code for `main`, or by SIGINT.
     #[must_use]
     pub(crate) fn take(self) -> ExitCode {
-        if self.interrupted {
-            // On failure the code says the same.
-            drop(signal_hook::low_level::emulate_default_handler(Signal::INT.as_raw()));
-        }
-        ExitCode::from(self.code)
+        platform::end(self.code, self.interrupted)
     }
 }
 
@@ -109,18 +103,35 @@ impl Exit {
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
+    use std::os::unix::process::ExitStatusExt;
+    #[cfg(windows)]
+    use std::os::windows::process::ExitStatusExt;
+
+    #[cfg(unix)]
     fn exited(code: i32) -> ExitStatus {
         ExitStatus::from_raw(code << 8)
     }
 
-    fn run(cause: Cause, status: ExitStatus) -> u8 {
+    fn run(cause: Cause, status: ExitStatus) -> u32 {
         Exit::of_run(cause, status, false).get()
     }
 
+    #[cfg(windows)]
+    #[test]
+    fn codes_are_32_bits_wide() {
+        for code in [0, 1, 137, 259, 0xC000_0005] {
+            assert_eq!(run(Cause::Exited, ExitStatus::from_raw(code)), code);
+            assert_eq!(run(Cause::TimedOut, ExitStatus::from_raw(code)), 124);
+            assert_eq!(Exit::of_run(Cause::Idle, ExitStatus::from_raw(code), true).get(), code);
+        }
+    }
+
+    #[cfg(unix)]
     #[test]
     fn the_program_has_its_own_code() {
         for code in [0, 1, 77, 124, 125, 255] {
-            assert_eq!(i32::from(run(Cause::Exited, exited(code))), code);
+            assert_eq!(run(Cause::Exited, exited(code)), code.unsigned_abs());
         }
         assert_eq!(run(Cause::Signaled, ExitStatus::from_raw(11 | 0x80)), 139);
         assert_eq!(run(Cause::Terminated, exited(3)), 3);
@@ -128,6 +139,7 @@ mod tests {
         assert_eq!(run(Cause::Signaled, ExitStatus::from_raw(64)), 192);
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_limit_is_124_unless_the_own_code_is_wanted() {
         for cause in [Cause::TimedOut, Cause::Idle] {

@@ -35,11 +35,12 @@ Report (--json):
   v, version            1, and that of herder
   kernel                its release
   cgroup_mount, own_cgroup
-                        directories; null where there is none
+                        directories; null where there is none (Linux)
   scopes                the strongest first: strength, can, reason
   limits                memory, pids and cpu: limit, can, reason
   facts                 clone3, clone_pidfd, pidfd, shared_memory,
-                        close_range: what starting a program builds on";
+                        close_range: what starting a program builds on
+                        (Linux)";
 
 pub(crate) const INIT_SHORT: &str = "\
 Examples:
@@ -155,6 +156,23 @@ Scope:
   Without a cgroup, herder finds what is left among the orphans, which become
   its children; one that another user owns can't be ended.
 
+Windows:
+  The program and all that it starts are in a job object, which nothing leaves
+  and which ends with herder, however that ends. --leak is kill or fail then.
+
+  Exit codes have 32 bits; the program's own is passed on as it is. There are no
+  signals: 137 is a kill of ours, `signal` in the report is null, and what asks a
+  program to end is a Ctrl-Break, whichever signal --signal and --stop name.
+
+  At a console the program shares Ctrl-C and Ctrl-Break with herder, and herder
+  waits for what it makes of them; a limit can't ask it to end then, and kills.
+  With --group, or where standard input is no console, it hears no Ctrl-C, and
+  one that comes to herder stops it as --stop says. When the console is closed
+  the system tells both, and ends both after a few seconds.
+
+  Refused are --uid, --gid, --nice, --json fd:N, and the scopes cgroup, keeper
+  and group. No handles but the standard streams are passed on.
+
 Report (--json):
   One JSON object on one line. `v` is 1 and changes when a field changes its
   meaning; new fields may come. What is not known is null. Arguments and
@@ -176,8 +194,8 @@ Report (--json):
   ready                 of the line that matched --ready-line: after_ms,
                         stream, line; null if there was none
   attempts              how it was stopped: step, after_ms, error
-  scope                 strength (cgroup, group, child), and refusals:
-                        strength and reason of each that can't be had
+  scope                 strength (job, cgroup, keeper, group, child);
+                        refusals: strength, reason of each that can't be
   survivors             who was left when it had ended: pid, command
   scope_empty           whether it is proved that nothing is left
   limits                limit (memory, pids, cpu), value, applied, reason

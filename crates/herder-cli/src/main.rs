@@ -11,20 +11,16 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-mod accounts;
 mod args;
-mod cgroup;
 mod decorate;
 mod doctor;
 mod duration;
 mod exit_code;
-mod fds;
 mod help;
-mod init;
-mod leftovers;
 mod manual;
 mod message;
 mod passthrough;
+mod platform;
 mod ready;
 mod relay;
 mod report;
@@ -36,7 +32,6 @@ mod sink;
 mod size;
 mod stall;
 mod tee;
-mod terminal;
 
 use args::{Cli, Job};
 use exit_code::Exit;
@@ -59,7 +54,7 @@ fn herder(args: impl IntoIterator<Item = OsString>) -> Exit {
                 Exit::FAILURE
             }
         },
-        Job::Init(args) => init::run(&args),
+        Job::Init(args) => platform::init(&args),
         Job::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "herder", &mut script);

@@ -1,7 +1,6 @@
 //! The report as JSON. `v` changes when a field changes its meaning; new fields may come without.
 
 use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, SystemTime};
 
 use herder::contain::{Force, Limit, LimitResult, Refusal, Strength};
@@ -13,6 +12,7 @@ use herder::{Cause, Report, RunError, Signal};
 use serde::Serialize;
 
 use crate::exit_code::Exit;
+use crate::platform;
 use crate::ready::Seen;
 use crate::scope::{self, Left};
 use crate::tee::Written;
@@ -31,7 +31,7 @@ pub(crate) struct Json {
     signal: Option<i32>,
     signal_name: Option<&'static str>,
     core_dumped: bool,
-    exit_code: u8,
+    exit_code: u32,
     started: String,
     elapsed_ms: f64,
     drained_ms: f64,
@@ -231,9 +231,9 @@ impl Json {
         Self {
             pid: Some(report.id()),
             code: status.code(),
-            signal: status.signal(),
-            signal_name: status.signal().and_then(Signal::from_raw).and_then(Signal::name),
-            core_dumped: status.core_dumped(),
+            signal: platform::signal_of(status),
+            signal_name: platform::signal_of(status).and_then(Signal::from_raw).and_then(Signal::name),
+            core_dumped: platform::dumped_core(status),
             started: rfc3339(report.started()),
             elapsed_ms: millis(report.elapsed()),
             drained_ms: millis(report.drained()),

@@ -2,22 +2,18 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use herder::contain::Limit;
-use herder::os::unix::CommandExt;
 use herder::{Command, Signal, Stdio, Termination};
 
-use crate::accounts;
 use crate::args::{LimitArgs, RunArgs, ScopeKind, ShareArgs, SurroundingArgs};
-use crate::fds;
 use crate::message::Voice;
+use crate::platform;
 use crate::report::Subject;
 use crate::scope::Wanted;
 use crate::sink::Sink;
-use crate::terminal;
 
 mod output;
 
@@ -69,11 +65,6 @@ impl Stop {
         &self.policy
     }
 
-    /// How long what the program leaves behind may take, once it has been asked to end.
-    pub(crate) fn grace(&self) -> Duration {
-        self.policy.total_grace()
-    }
-
     /// What `signal`, sent to us, does.
     ///
     /// Whoever says how the program wants to be stopped means always. Otherwise it gets the very signal first: many
@@ -81,7 +72,7 @@ impl Stop {
     /// does not care for it is terminated, then killed.
     pub(crate) fn on(&self, signal: Signal) -> Termination {
         match self.unspecified {
-            Some(grace) if signal != Signal::TERM => {
+            Some(grace) if platform::SIGNALS_DIFFER && signal != Signal::TERM => {
                 Termination::new().signal(signal, grace).signal(Signal::TERM, grace)
             }
             _ => self.policy.clone(),
@@ -111,7 +102,8 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Plan, String> {
     stdin(&mut command, surroundings.stdin.as_deref(), stop.closes_stdin())?;
     // In a group of its own the program could not read from the terminal, whose keyboard would not reach it.
     let stays = !limits.group && !matches!(scope.scope, ScopeKind::Group | ScopeKind::Keeper);
-    let shares_terminal = stays && terminal::is_ours();
+    let gives_input = !stop.closes_stdin() && surroundings.stdin.as_deref().is_none_or(is_ours);
+    let shares_terminal = stays && platform::has_terminal(gives_input);
     let scope = Wanted::new(&scope, limits.group, shares_terminal)?;
     scope.apply(&mut command);
     limit_share(&mut command, &share);
@@ -120,7 +112,7 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Plan, String> {
     timeout.map(|timeout| command.timeout(timeout));
     idle.map(|idle| command.idle_timeout(idle));
     let sink = output.json.as_deref().map(Sink::open).transpose()?;
-    pass_descriptors(&mut command, sink.as_ref());
+    platform::pass_descriptors(&mut command, output.json.as_deref());
     let subject = Subject {
         name: surroundings.name.unwrap_or_else(|| file_name(program)),
         program: program.to_string_lossy().into_owned(),
@@ -176,41 +168,39 @@ fn surround(command: &mut Command, args: &SurroundingArgs) -> Result<(), String>
         let (key, value) = key_and_value(variable)?;
         command.env(key, value);
     }
-    if let Some(nice) = args.nice {
-        command.nice(nice);
-    }
-    let root = rustix::process::geteuid().is_root();
-    let identity = accounts::identify(args.uid.as_deref(), args.gid.as_deref(), root)?;
-    identity.uid.map(|uid| command.uid(uid));
-    identity.gid.map(|gid| command.gid(gid));
-    identity.groups.map(|groups| command.groups(&groups));
-    Ok(())
+    platform::surround(command, args)
 }
 
 /// The message does not show the word: it may be a secret whose key was forgotten.
-fn key_and_value(variable: &OsString) -> Result<(&OsStr, &OsStr), String> {
-    let bytes = variable.as_bytes();
-    match bytes.iter().position(|byte| *byte == b'=') {
-        Some(0) => Err("--env: the name in front of the equals sign is empty".into()),
-        Some(at) => Ok((OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..]))),
+fn key_and_value(variable: &OsStr) -> Result<(OsString, OsString), String> {
+    match platform::variable(variable) {
+        Some((key, _)) if key.is_empty() => {
+            Err("--env: the name in front of the equals sign is empty".into())
+        }
+        Some(both) => Ok(both),
         None => Err("--env: write KEY=VALUE; an equals sign is missing".into()),
     }
+}
+
+/// Whether standard input is to be ours.
+fn is_ours(place: &Path) -> bool {
+    place == Path::new("inherit")
 }
 
 /// Sets where input comes from.
 ///
 /// Only a pipe of ours can be closed while the program runs: what it shares with others stays open.
 fn stdin(command: &mut Command, place: Option<&Path>, through_pipe: bool) -> Result<(), String> {
-    match place.map(|place| (place, place.to_str())) {
-        None | Some((_, Some("inherit"))) => {
+    match place.filter(|place| !is_ours(place)) {
+        None => {
             if through_pipe {
                 command.stdin(Stdio::reader(tokio::io::stdin()));
             }
         }
-        Some((_, Some("null"))) => {
+        Some(place) if place == Path::new("null") => {
             command.stdin(Stdio::null());
         }
-        Some((path, _)) => {
+        Some(path) => {
             let file = File::open(path)
                 .map_err(|error| format!("--stdin: can't open {}: {error}", path.display()))?;
             command.stdin(if through_pipe {
@@ -221,23 +211,6 @@ fn stdin(command: &mut Command, place: Option<&Path>, through_pipe: bool) -> Res
         }
     }
     Ok(())
-}
-
-/// The program gets every descriptor that we were given, as from a shell, but that of the report: whoever reads the
-/// report to its end must not wait for the last descendant of the program.
-fn pass_descriptors(command: &mut Command, sink: Option<&Sink>) {
-    let copies = sink.and_then(|sink| sink.fd).map(fds::inherited_but);
-    match copies {
-        Some(Ok(copies)) => {
-            for (number, copy) in copies {
-                command.fd(number, copy);
-            }
-        }
-        // Where the kernel has no copies, one descriptor too many is the lesser evil.
-        Some(Err(_)) | None => {
-            command.inherit_fds(true);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -263,8 +236,10 @@ mod tests {
         let plain = stop(&["-k", "3"]);
         assert_eq!(plain.policy().to_string(), "TERM:3s");
         assert_eq!(show(&plain, Signal::TERM), "TERM:3s");
-        assert_eq!(show(&plain, Signal::INT), "INT:3s,TERM:3s");
-        assert_eq!(show(&plain, Signal::HUP), "HUP:3s,TERM:3s");
+        // On Windows each is a Ctrl-Break, and once is enough.
+        let first = |step| if cfg!(windows) { "TERM:3s".to_owned() } else { format!("{step},TERM:3s") };
+        assert_eq!(show(&plain, Signal::INT), first("INT:3s"));
+        assert_eq!(show(&plain, Signal::HUP), first("HUP:3s"));
         let named = stop(&["-s", "USR1"]);
         assert_eq!(show(&named, Signal::INT), "USR1:10s");
         let steps = stop(&["--stop", "stdin:2s,INT:1s"]);
@@ -288,7 +263,7 @@ mod tests {
         assert!(error.contains("KEY=VALUE") && !error.contains("hunter2"), "{error}");
         assert!(wrong(&["-e", "=hunter2"]).contains("empty"));
         assert!(wrong(&["--stdin", "/no/such"]).contains("/no/such"));
-        assert!(wrong(&["--uid", "no such"]).contains("no such"));
+        assert!(wrong(&["--uid", "no such"]).contains("--uid"));
         assert!(wrong(&["--json", "/no/such/file"]).contains("/no/such/file"));
         assert!(resolve(args(&["--", ""])).is_err());
     }

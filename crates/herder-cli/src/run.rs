@@ -12,18 +12,17 @@ use crate::args::{LeakKind, RunArgs};
 use crate::decorate::Decorator;
 use crate::duration;
 use crate::exit_code::Exit;
-use crate::leftovers;
 use crate::message::{Voice, say};
 use crate::passthrough::Passthrough;
+use crate::platform::{self, Signals};
 use crate::ready::Ready;
 use crate::relay::Relay;
 use crate::report::{Flow, Held, Json};
 use crate::resolve::{Output, Plan, Through, resolve};
 use crate::scope;
-use crate::signals::{Charge, Signals};
+use crate::signals::{Charge, attend};
 use crate::stall::{self, Stall, Stream};
 use crate::tee::{self, Tee, Written};
-use crate::terminal;
 
 /// Runs it, and gives how `herder` ends.
 pub(crate) fn run(args: RunArgs) -> Exit {
@@ -58,8 +57,7 @@ async fn see_through(mut plan: Plan) -> Exit {
     if plan.scope.adopts() {
         // Before we adopt orphans: it becomes one.
         plan.scope.prepare();
-        leftovers::spare_present();
-        leftovers::adopt();
+        platform::adopt();
     }
     let begin = Instant::now();
     // There are no other tasks that it could hold up.
@@ -79,12 +77,8 @@ async fn see_through(mut plan: Plan) -> Exit {
         }
     }
     let handle = child.handle();
-    if plan.shares_terminal
-        && let Some(signal) = signals.typed_early()
-    {
-        // One too many does no harm to a program that has hardly begun, one too few is lost. One that has ended
-        // needs none.
-        drop(handle.signal_child(signal));
+    if plan.shares_terminal {
+        signals.pass_early(&handle);
     }
     let stall = Stall::default();
     let charge = Charge {
@@ -92,7 +86,6 @@ async fn see_through(mut plan: Plan) -> Exit {
         stop: &plan.stop,
         stall: &stall,
         shares_terminal: plan.shares_terminal,
-        adopts: plan.scope.adopts(),
         voice: plan.voice,
     };
     let relay = Relaying {
@@ -105,7 +98,7 @@ async fn see_through(mut plan: Plan) -> Exit {
     let result = tokio::select! {
         biased;
         result = join(child, relay, &stall) => result,
-        never = signals.attend(charge) => match never {},
+        never = attend(&mut signals, charge) => match never {},
         never = stall.watch(&handle, deadline) => match never {},
     };
     match result {
@@ -113,7 +106,7 @@ async fn see_through(mut plan: Plan) -> Exit {
             let cause = run.report.cause();
             let left = scope::settle(&plan, &run.report, &mut signals).await;
             let mut exit = Exit::of_run(cause, run.report.status, plan.preserve_status);
-            if matches!(cause, Cause::Signaled | Cause::Terminated) && terminal::in_foreground() {
+            if matches!(cause, Cause::Signaled | Cause::Terminated) && platform::in_foreground() {
                 exit = exit.at_terminal();
             }
             tell(&plan, &run);

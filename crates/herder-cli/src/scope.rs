@@ -1,18 +1,14 @@
 //! What holds the program and all that it starts, and what becomes of those that are left at its end.
 
-use std::fs;
 use std::time::Duration;
 
 use herder::contain::{self, Leak, Refusal, Strength};
 use herder::{Cause, Command, Containment, Report};
 
 use crate::args::{LeakKind, Required, ScopeArgs, ScopeKind};
-use crate::cgroup;
-use crate::leftovers;
 use crate::message::say;
+use crate::platform::{self, Signals};
 use crate::resolve::Plan;
-use crate::signals::Signals;
-use crate::terminal;
 
 /// What was asked for, and what it comes to on this host.
 #[derive(Clone, Debug)]
@@ -20,15 +16,16 @@ pub(crate) struct Wanted {
     kind: ScopeKind,
     own_group: bool,
     /// What is to be expected, then what is in force.
-    strength: Strength,
+    pub(crate) strength: Strength,
     required: Strength,
     pub(crate) leak: LeakKind,
-    grace: Duration,
+    pub(crate) grace: Duration,
 }
 
 /// How a strength is written where it is typed, and in the report.
 pub(crate) fn word(strength: Strength) -> &'static str {
     match strength {
+        Strength::Job => "job",
         Strength::Cgroup => "cgroup",
         Strength::Keeper => "keeper",
         Strength::Group => "group",
@@ -45,22 +42,21 @@ impl Wanted {
         if group && args.scope == ScopeKind::None {
             return Err("--group and --scope none contradict each other".into());
         }
+        platform::check_scope(args)?;
         let own_group = args.scope != ScopeKind::None && !shares_terminal;
-        let least = if own_group { Strength::Group } else { Strength::Child };
-        // What a keeper holds ends with us; and a session of its own is not for those that are given a terminal.
+        let least = if own_group && platform::GROUPS_HOLD { Strength::Group } else { Strength::Child };
         let lives_on = matches!(args.leak, LeakKind::Report | LeakKind::Ignore);
-        if args.scope == ScopeKind::Keeper && lives_on {
-            return Err("--scope keeper ends all that is left: --leak can only be kill or fail".into());
-        }
-        let keepable = own_group && !group && !lives_on && !terminal::is_inherited();
+        let keepable = own_group && !group && !lives_on && !platform::terminal_is_inherited();
         let (strength, refusals) = match args.scope {
             ScopeKind::Auto => strongest(least, keepable),
             // Refused when the program is started, if at all.
             ScopeKind::Cgroup => (Strength::Cgroup, Vec::new()),
             ScopeKind::Keeper => (Strength::Keeper, Vec::new()),
+            ScopeKind::Job => (Strength::Job, Vec::new()),
             ScopeKind::Group | ScopeKind::None => (least, Vec::new()),
         };
         let required = match args.require_scope {
+            Some(Required::Job) => Strength::Job,
             Some(Required::Cgroup) => Strength::Cgroup,
             Some(Required::Keeper) => Strength::Keeper,
             Some(Required::Group) => Strength::Group,
@@ -77,6 +73,7 @@ impl Wanted {
     pub(crate) fn apply(&self, command: &mut Command) {
         command.containment(match self.kind {
             // What could be had a moment ago may be short now: then there is no run.
+            ScopeKind::Auto if self.required == Strength::Job => Containment::Job,
             ScopeKind::Auto if self.required == Strength::Cgroup => Containment::Cgroup,
             ScopeKind::Auto if self.required == Strength::Keeper && self.strength == Strength::Keeper => {
                 Containment::Keeper
@@ -84,17 +81,11 @@ impl Wanted {
             ScopeKind::Auto => Containment::Auto,
             ScopeKind::Cgroup => Containment::Cgroup,
             ScopeKind::Keeper => Containment::Keeper,
+            ScopeKind::Job => Containment::Job,
             ScopeKind::Group => Containment::Group,
             ScopeKind::None => Containment::None,
         });
-        // The rule for the terminal is our own: the library looks at standard input alone.
-        if self.strength == Strength::Keeper {
-            // A group comes with it, and one that is asked for would be one of ours.
-        } else if self.own_group {
-            command.process_group(0);
-        } else if let Some(group) = terminal::own_group() {
-            command.process_group(group);
-        }
+        platform::set_group(command, self.own_group, self.strength);
         command.leak(match self.leak {
             // Its kill of a group does not wait.
             LeakKind::Kill if self.counts_orphans() && !self.grace.is_zero() => Leak::Report,
@@ -126,7 +117,7 @@ impl Wanted {
     /// Whether orphans come to us. Where no scope tells who is left they do; where one does, they are reaped at least:
     /// in many a container nobody else would.
     pub(crate) fn adopts(&self) -> bool {
-        self.kind != ScopeKind::None
+        platform::ADOPTS && self.kind != ScopeKind::None
     }
 
     /// Whether nothing but our adoption tells who is left.
@@ -175,33 +166,24 @@ pub(crate) struct Left {
     pub(crate) command: String,
 }
 
-impl Left {
-    /// A process that lives.
-    pub(crate) fn of(pid: u32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (command, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
-        (!rest.starts_with(['Z', 'X'])).then(|| Self { pid, command: command.to_owned() })
-    }
-}
-
 /// When the program has ended: ends what it has left, or lets it go, as was asked for. Gives who was left.
 pub(crate) async fn settle(plan: &Plan, report: &Report, signals: &mut Signals) -> Vec<Left> {
     let name = &plan.subject.name;
     let ended = !matches!(report.cause(), Cause::Exited | Cause::Signaled | Cause::OutOfMemory);
     let (left, gone) = if plan.scope.counts_orphans() {
-        settle_orphans(plan, report.cause(), ended, signals).await
+        platform::settle_orphans(plan, report.cause(), ended, signals).await
     } else {
         let left = |member: &contain::Member| Left { pid: member.pid, command: member.command.clone() };
         let gone = report.scope_empty() != Some(false);
         (report.survivors().iter().map(left).collect(), gone)
     };
     if plan.scope.adopts() {
-        leftovers::reap(None);
+        platform::reap(None);
     }
     let lives_on = !ended && matches!(plan.scope.leak, LeakKind::Report | LeakKind::Ignore);
     if lives_on {
         // By the keeper's hand they would end with us.
-        if let Err(error) = cgroup::let_go() {
+        if let Err(error) = platform::let_go() {
             say(&format!("what {name} has left ends now, as it can't be moved to our own cgroup: {error}"));
         }
     } else if !gone {
@@ -211,21 +193,6 @@ pub(crate) async fn settle(plan: &Plan, report: &Report, signals: &mut Signals) 
         say(&names(name, &left, lives_on));
     }
     left
-}
-
-/// Without an account of the kernel's: whoever has become our child. Gives whether nobody is left that should not be.
-async fn settle_orphans(plan: &Plan, cause: Cause, ended: bool, signals: &mut Signals) -> (Vec<Left>, bool) {
-    if ended {
-        let grace = if cause == Cause::Killed { Duration::ZERO } else { plan.stop.grace() };
-        return (Vec::new(), leftovers::end(grace, signals).await);
-    }
-    if plan.scope.leak == LeakKind::Ignore {
-        return (Vec::new(), true);
-    }
-    leftovers::leave(plan.scope.grace, signals).await;
-    let left = leftovers::found();
-    let gone = plan.scope.leak == LeakKind::Report || leftovers::end(Duration::ZERO, signals).await;
-    (left, gone)
 }
 
 fn names(program: &str, left: &[Left], lives_on: bool) -> String {
@@ -243,30 +210,10 @@ fn names(program: &str, left: &[Left], lives_on: bool) -> String {
 mod tests {
     use super::*;
 
-    fn args(scope: ScopeKind, require_scope: Option<Required>) -> ScopeArgs {
-        ScopeArgs { scope, require_scope, leak: LeakKind::Kill, leak_grace: None }
-    }
-
-    #[test]
-    fn what_is_required_is_had_or_refused() {
-        let strength = |kind, shares| Wanted::new(&args(kind, None), false, shares).map(|it| it.strength);
-        assert_eq!(strength(ScopeKind::Group, false), Ok(Strength::Group));
-        assert_eq!(strength(ScopeKind::None, false), Ok(Strength::Child));
-        let weak = Wanted::new(&args(ScopeKind::None, Some(Required::Group)), false, false).unwrap_err();
-        assert!(weak.contains("--require-scope group") && weak.contains("child alone"), "{weak}");
-        assert!(Wanted::new(&args(ScopeKind::Group, Some(Required::Cgroup)), false, false).is_err());
-        assert!(Wanted::new(&args(ScopeKind::Group, Some(Required::Group)), false, false).is_ok());
-        assert!(Wanted::new(&args(ScopeKind::None, None), true, false).is_err());
-        let report = ScopeArgs { leak: LeakKind::Report, ..args(ScopeKind::Keeper, None) };
-        assert!(Wanted::new(&report, false, false).unwrap_err().contains("--leak"));
-        assert_eq!(strength(ScopeKind::Keeper, false), Ok(Strength::Keeper));
-    }
-
     #[test]
     fn leftovers_are_named_and_not_too_many() {
         let left: Vec<_> = (1..=12).map(|pid| Left { pid, command: "x".into() }).collect();
         assert_eq!(names("make", &left[..2], true), "make has left 1 (x), 2 (x)");
         assert!(names("make", &left, false).ends_with("10 (x), and 2 more; killed"));
-        assert!(Left::of(std::process::id()).is_some() && Left::of(u32::MAX).is_none());
     }
 }

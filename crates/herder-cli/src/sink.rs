@@ -1,14 +1,11 @@
 //! Where the report goes.
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::Path;
 
-use rustix::fs::{OFlags, fcntl_getfl};
-
-use crate::fds;
+use crate::platform;
 
 /// An open place for the report. It is opened before the program is started: a place that can't be had is better
 /// told before an hour of work than after it.
@@ -16,8 +13,6 @@ use crate::fds;
 pub(crate) struct Sink {
     file: File,
     name: String,
-    /// The descriptor that was named, above the standard streams.
-    pub(crate) fd: Option<RawFd>,
     pub(crate) is_stdout: bool,
 }
 
@@ -26,23 +21,12 @@ impl Sink {
     pub(crate) fn open(place: &OsStr) -> Result<Self, String> {
         let name = place.to_string_lossy().into_owned();
         let failed = |error: io::Error| format!("--json: can't write to {name}: {error}");
-        let number = match place.to_str().map(|text| (text, text.strip_prefix("fd:"))) {
-            Some(("-", _)) => Some(1),
-            Some((_, Some(number))) => {
-                let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-                let number = number.parse::<RawFd>().ok().filter(|_| digits);
-                Some(
-                    number
-                        .ok_or_else(|| format!("--json: {name:?} has no number; write fd:3, or ./{name}"))?,
-                )
-            }
-            _ => None,
-        };
+        let number = number(place).transpose()?;
         let file = match number {
             None => File::create(Path::new(place)).map_err(failed)?,
-            Some(number) => descriptor(number).map_err(failed)?,
+            Some(number) => platform::descriptor(number).map_err(failed)?,
         };
-        Ok(Self { file, name, fd: number.filter(|number| *number > 2), is_stdout: number == Some(1) })
+        Ok(Self { file, name, is_stdout: number == Some(1) })
     }
 
     /// Writes one line.
@@ -52,56 +36,50 @@ impl Sink {
     }
 }
 
-fn descriptor(number: RawFd) -> io::Result<File> {
-    let fd: OwnedFd = match number {
-        1 => io::stdout().as_fd().try_clone_to_owned()?,
-        2 => io::stderr().as_fd().try_clone_to_owned()?,
-        _ => match fds::duplicate(number) {
-            // Not to be had here, unlike "not open". A file opened anew is the next best, but not for sockets.
-            Err(error) if error.raw_os_error() != Some(rustix::io::Errno::BADF.raw_os_error()) => {
-                OpenOptions::new().append(true).open(format!("/dev/fd/{number}"))?.into()
-            }
-            result => result?,
-        },
-    };
-    if fcntl_getfl(&fd)? & OFlags::ACCMODE == OFlags::RDONLY {
-        return Err(io::Error::other("it is open for reading only"));
+/// The descriptor that `-` or `fd:N` means, if it is no file.
+pub(crate) fn number(place: &OsStr) -> Option<Result<i32, String>> {
+    let place = place.to_str()?;
+    if place == "-" {
+        return Some(Ok(1));
     }
-    Ok(fd.into())
+    let digits = place.strip_prefix("fd:")?;
+    let number = digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    Some(number.ok_or_else(|| format!("--json: {place:?} has no number; write fd:3, or ./{place}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsRawFd;
 
+    #[cfg(unix)]
     #[test]
     fn a_descriptor_by_number() {
+        use std::os::fd::AsRawFd;
         let mut file = tempfile::tempfile().unwrap();
         let name = format!("fd:{}", file.as_raw_fd());
         let mut sink = Sink::open(name.as_ref()).unwrap();
-        assert_eq!(sink.fd, Some(file.as_raw_fd()));
+        assert_eq!(number(name.as_ref()), Some(Ok(file.as_raw_fd())));
         sink.write("moo\n").unwrap();
         assert_eq!(io::Seek::stream_position(&mut file).unwrap(), 4);
     }
 
     #[test]
-    fn what_can_not_be_written_to_is_refused_at_once() {
-        let readable = File::open("/dev/null").unwrap();
-        let readable = format!("fd:{}", readable.as_raw_fd());
-        for place in [
-            "fd:",
-            "fd:x",
-            "fd:-1",
-            "fd:+3",
-            "fd:99999999999",
-            "fd:1000000",
-            "/no/such/dir/file",
-            "/",
-            &readable,
-        ] {
+    fn what_is_no_place_is_refused_at_once() {
+        for place in
+            ["fd:", "fd:x", "fd:-1", "fd:+3", "fd:99999999999", "fd:1000000", "/no/such/dir/file", "/"]
+        {
             let error = Sink::open(place.as_ref()).unwrap_err();
             assert!(error.starts_with("--json: ") && error.contains(place), "{error}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_can_not_be_written_to_is_refused_at_once() {
+        use std::os::fd::AsRawFd;
+        let readable = File::open("/dev/null").unwrap();
+        let readable = format!("fd:{}", readable.as_raw_fd());
+        let error = Sink::open(readable.as_ref()).unwrap_err();
+        assert!(error.starts_with("--json: ") && error.contains(&readable), "{error}");
     }
 }

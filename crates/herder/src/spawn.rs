@@ -13,7 +13,7 @@ use crate::child::{
     Child, ChildStderr, ChildStdin, ChildStdout, Ends, Food, Reach, Settings, Started, TakenFood,
 };
 use crate::command::{Command, Defaults, Lowered, STALL_LIMIT, Stdio, StdioKind, lower, setup_error};
-use crate::contain::{self, Choice, Hold, LimitResult, Refusal, Strength};
+use crate::contain::{self, Choice, Hold, LimitResult, Refusal};
 use crate::error::{SpawnError, SpawnErrorKind};
 use crate::host::{self, errno};
 use crate::terminate::OnDrop;
@@ -208,8 +208,8 @@ fn scope(command: &Command, choice: Choice, name: &str) -> Result<(Option<Scope>
         SpawnError::new(name, SpawnErrorKind::OutOfResources, detail, error).at(SpawnStep::Scope)
     })?;
     let limits = match &scope {
-        Some(scope) if strength == Strength::Cgroup => contain::apply(&command.limits, scope),
-        // Why there is no cgroup says more than that a keeper has no limits.
+        Some(scope) if contain::takes_limits(strength) => contain::apply(&command.limits, scope),
+        // Why there is nothing stronger says more than that a keeper has no limits.
         _ => contain::refuse(&command.limits, false, &refusals),
     };
     check(command, &limits, name)?;

@@ -65,7 +65,8 @@ pub(crate) struct OutputArgs {
 
     /// Write a report, one JSON object, when all is over
     ///
-    /// To a file, to standard output (-), or to an open descriptor (fd:3), which the program does not get then.
+    /// To a file, to standard output (-), or to an open descriptor (fd:3; not on Windows), which the program does not
+    /// get then.
     #[arg(long, value_name = "FILE|-|fd:N", value_hint = ValueHint::FilePath)]
     pub(crate) json: Option<OsString>,
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use herder::output::{LogFile, Redact};
 use herder::{Capture, Command, Stdio};
 use regex::Regex;
-use rustix::fs::{Access, access};
 
 use crate::args::OutputArgs;
 use crate::decorate::Style;
 use crate::passthrough::Window;
+use crate::platform;
 
 /// Who writes to our output streams.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ fn check_spill(path: &Path) -> Result<(), String> {
     if !folder.is_dir() {
         return Err(format!("--spill: there is no directory {}", folder.display()));
     }
-    access(folder, Access::WRITE_OK | Access::EXEC_OK)
+    platform::check_folder(folder)
         .map_err(|error| format!("--spill: can't make files in {}: {error}", folder.display()))?;
     for stream in ["stdout", "stderr"] {
         let mut file = path.as_os_str().to_owned();
@@ -159,6 +159,7 @@ mod tests {
         let wrong = |line: &[&str]| resolved(line).unwrap_err();
         assert!(wrong(&["--spill", "/no/such/out"]).contains("/no/such"));
         assert!(wrong(&["--tee", "/no/such/out"]).contains("/no/such/out"));
+        #[cfg(unix)]
         assert!(wrong(&["--tee", "/dev/null", "--rotate", "1K,2"]).contains("regular file"));
         assert_eq!(wrong(&["--redact", "hunter2("]), "--redact: invalid pattern: unclosed group");
         assert!(wrong(&["--ready-line", "x("]).contains("--ready-line: regex parse error"));

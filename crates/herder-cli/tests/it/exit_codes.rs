@@ -1,10 +1,8 @@
 //! The exit code says how it went.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use crate::support::{fixture, herder, output, script, stderr};
 
-use crate::support::{herder, output, script, stderr};
-
+#[cfg(unix)]
 async fn code(args: &[&str]) -> Option<i32> {
     output(&herder(args)).await.status.code()
 }
@@ -17,6 +15,7 @@ async fn the_programs_own() {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn death_by_a_signal_is_128_and_its_number() {
     for (signal, code) in [("HUP", 129), ("INT", 130), ("KILL", 137), ("TERM", 143), ("USR1", 138)] {
@@ -25,6 +24,7 @@ async fn death_by_a_signal_is_128_and_its_number() {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_limit_is_124() {
     for limit in ["-t", "--idle"] {
@@ -43,14 +43,14 @@ async fn failures_of_our_own_are_125() {
         &[][..],
         &["run"],
         &["nonsense"],
-        &["run", "--nonsense", "true"],
+        &["run", "--nonsense", fixture()],
         &["run", "-t", "soon", "true"],
         &["run", "-e", "novalue", "true"],
         &["run", "--stdin", "/no/such/file", "true"],
         &["run", "--json", "/no/such/dir/file", "true"],
         &["run", "--json", "fd:77", "true"],
         &["run", "--spill", "/no/such/dir/out", "true"],
-        &["run", "-C", "/no/such/dir", "true"],
+        &["run", "-C", "/no/such/dir", fixture()],
         &["run", "--uid", "no such user", "true"],
         &["run", "--", ""],
         &["man", "nonsense"],
@@ -67,9 +67,9 @@ async fn errors_show_no_argument_and_no_value() {
     let env = ["-e", "TOKEN=hunter2", "--env=KEY=hunter2"];
     for rest in [
         &["no-such-program", "hunter2"][..],
-        &["/etc/passwd", "hunter2"],
-        &["-C", "/no/such/dir", "true", "hunter2"],
-        &["-t", "50ms", "sh", "-c", "exec sleep 1000", "hunter2"],
+        &[concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "hunter2"],
+        &["-C", "/no/such/dir", fixture(), "hunter2"],
+        &["-t", "50ms", fixture(), "hang", "--", "hunter2"],
         &["-e", "hunter2", "true"],
         &["--nonsense=hunter2", "true"],
         &["--uid", "no such user", "true", "hunter2"],
@@ -82,8 +82,11 @@ async fn errors_show_no_argument_and_no_value() {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn not_executable_is_126_and_not_found_127() {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str, mode| {
         let path = folder.path().join(name);

@@ -3,10 +3,14 @@
 
 use std::fs;
 
-use herder::{Capture, Command, Signal, Stdio};
+use herder::{Capture, Stdio};
+#[cfg(unix)]
+use herder::{Command, Signal};
 use serde_json::Value;
 
-use crate::support::{LONG, Running, eventually, output, script, stderr, stdout};
+#[cfg(unix)]
+use crate::support::{LONG, eventually};
+use crate::support::{Running, output, script, stderr, stdout};
 
 fn json(path: &std::path::Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
@@ -124,6 +128,7 @@ async fn merged_streams_keep_their_order() {
     assert_eq!(fs::read_to_string(log).unwrap(), lines);
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn merged_streams_are_inherited_where_nobody_looks() {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -185,6 +190,7 @@ async fn an_end_before_it_was_ready_is_no_success() {
     assert_eq!(report.status.code(), Some(0));
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_reader_that_leaves_ends_the_program() {
     let folder = tempfile::tempdir().unwrap();
@@ -199,6 +205,7 @@ async fn a_reader_that_leaves_ends_the_program() {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_file_that_can_not_be_written_to_is_told() {
     let report = output(&script(&["--tee", "/dev/full"], &["println:shown"])).await;
@@ -210,6 +217,7 @@ async fn a_file_that_can_not_be_written_to_is_told() {
 }
 
 /// A pipe that nobody empties, say.
+#[cfg(unix)]
 #[tokio::test]
 async fn a_file_that_takes_nothing_does_not_keep_it_from_ending() {
     let folder = tempfile::tempdir().unwrap();

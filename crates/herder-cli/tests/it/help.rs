@@ -1,5 +1,6 @@
 //! The help, the completions and the manual pages.
 
+#[cfg(unix)]
 use herder::Stdio;
 
 use crate::support::{herder, output, stdout};
@@ -50,6 +51,14 @@ async fn completions_and_manual_pages_are_made() {
         let script = text(&["completions", shell]).await;
         assert!(script.contains("kill-after") && script.contains("herder"), "{shell}");
     }
+    assert!(text(&["man"]).await.contains(".TH herder 1"));
+    let page = text(&["man", "run"]).await;
+    assert!(page.contains(".TH herder-run 1") && page.contains("idle"));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn bash_takes_its_completions() {
     let checked = output(
         herder::Command::new("bash")
             .args(["-n", "/dev/stdin"])
@@ -57,11 +66,9 @@ async fn completions_and_manual_pages_are_made() {
     )
     .await;
     assert_eq!((checked.status.code(), checked.stderr.as_slice()), (Some(0), &b""[..]));
-    assert!(text(&["man"]).await.contains(".TH herder 1"));
-    let page = text(&["man", "run"]).await;
-    assert!(page.contains(".TH herder-run 1") && page.contains("idle"));
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_reader_that_has_seen_enough_is_no_error() {
     let line = format!("set -o pipefail; {} man run | true", env!("CARGO_BIN_EXE_herder"));

@@ -1,12 +1,8 @@
 //! The report.
 
-use std::io::Read;
-
-use herder::Stdio;
-use herder::os::unix::CommandExt;
 use serde_json::Value;
 
-use crate::support::{Running, herder, output, script, stderr, stdout};
+use crate::support::{herder, output, script, stderr, stdout};
 
 async fn report(options: &[&str], steps: &[&str]) -> Value {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -54,7 +50,7 @@ async fn an_ordinary_end() {
     wanted.sort_unstable();
     assert_eq!(fields, wanted);
     assert_eq!(json["v"], 1);
-    assert_eq!(json["name"], "test-child");
+    assert_eq!(json["name"], format!("test-child{}", std::env::consts::EXE_SUFFIX));
     assert_eq!(json["program"], test_child::path().to_str().unwrap());
     assert_eq!(json["cause"], "exited");
     assert_eq!((&json["code"], &json["exit_code"]), (&3.into(), &3.into()));
@@ -63,12 +59,17 @@ async fn an_ordinary_end() {
     }
     assert!(json["pid"].as_u64().unwrap() > 0);
     assert!(json["elapsed_ms"].as_f64().unwrap() >= 30.0);
-    assert!(json["usage"]["user_ms"].as_f64().unwrap() + json["usage"]["system_ms"].as_f64().unwrap() > 0.0);
-    assert!(json["usage"]["max_rss_bytes"].as_u64().unwrap() > 100_000);
     let started = json["started"].as_str().unwrap();
     assert!(started.len() == "2026-11-21T12:00:00.000Z".len() && started.ends_with('Z'), "{started}");
+    if cfg!(windows) {
+        // Wine tells little of a process that has ended; the library's tests show what there is.
+        return;
+    }
+    assert!(json["usage"]["user_ms"].as_f64().unwrap() + json["usage"]["system_ms"].as_f64().unwrap() > 0.0);
+    assert!(json["usage"]["max_rss_bytes"].as_u64().unwrap() > 100_000);
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_limit_and_what_was_tried() {
     let json = report(&["-t", "200ms", "-k", "100ms", "--name", "job"], &["ignore:TERM", "hang"]).await;
@@ -117,12 +118,23 @@ async fn it_names_no_argument_and_no_value() {
 }
 
 #[tokio::test]
-async fn it_goes_to_standard_output_or_to_a_descriptor() {
+async fn it_goes_to_standard_output() {
     let report = output(&script(&["--json", "-"], &["mark:own"])).await;
     let text = stdout(&report);
     let (own, json) = text.split_once('\n').unwrap();
     assert_eq!(own, "own");
     assert_eq!(serde_json::from_str::<Value>(json).unwrap()["cause"], "exited");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn it_goes_to_a_descriptor() {
+    use std::io::Read;
+
+    use herder::Stdio;
+    use herder::os::unix::CommandExt;
+
+    use crate::support::Running;
 
     let (mut reader, writer) = std::io::pipe().unwrap();
     let mut command = script(&["--json", "fd:3"], &["mark:up", "hang"]);
@@ -137,6 +149,7 @@ async fn it_goes_to_standard_output_or_to_a_descriptor() {
     assert_eq!((&json["cause"], &json["signal_name"]), (&"terminated".into(), &"SIGTERM".into()));
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn one_that_can_not_be_written_makes_a_success_a_failure() {
     for (steps, code) in [("exit:0", 125), ("exit:3", 3)] {

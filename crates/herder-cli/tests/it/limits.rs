@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 
 use herder::Stdio;
 
-use crate::support::{Running, eventually, herder, output, script, state, stderr, stdout};
+use crate::support::{Running, herder, output, script, stderr, stdout};
+#[cfg(unix)]
+use crate::support::{eventually, state};
 
+#[cfg(unix)]
 #[tokio::test]
 async fn the_ladder_asks_and_then_kills() {
     let options = ["-t", "300ms", "-k", "100ms"];
@@ -19,6 +22,7 @@ async fn the_ladder_asks_and_then_kills() {
     );
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn the_first_signal_and_the_whole_ladder_can_be_chosen() {
     let steps = ["on:INT:mark:int", "on:USR1:[mark:usr1,exit:3]", "mark:up", "hang"];
@@ -51,6 +55,7 @@ async fn descendants_go_too() {
     assert!(end.rest.contains("grandchild\n") && end.rest.contains("child\n"), "{end:?}");
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn descendants_that_have_left_the_group_are_asked_and_then_killed() {
     let left = "spawn-setsid:on:TERM:mark:asked,mark:left,hang";
@@ -64,6 +69,7 @@ async fn descendants_that_have_left_the_group_are_asked_and_then_killed() {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn orphans_that_end_do_not_stay_as_zombies() {
     let mut running = Running::start(&mut script(&[], &["spawn-detached:pid", "mark:up", "hang"])).await;
@@ -78,6 +84,7 @@ async fn orphans_that_end_do_not_stay_as_zombies() {
     assert_eq!(running.end().await.code, Some(143));
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn what_is_left_when_the_program_has_ended_is_killed() {
     let running =

@@ -2,9 +2,13 @@
 
 use std::fs;
 
-use herder::{Capture, Command, Stdio};
+use herder::Capture;
+#[cfg(unix)]
+use herder::{Command, Stdio};
 
-use crate::support::{LONG, Running, eventually, is_root, output, script, state, stderr, stdout};
+#[cfg(unix)]
+use crate::support::{LONG, eventually, is_root, state};
+use crate::support::{Running, output, script, stderr, stdout};
 
 const MIB: usize = 1 << 20;
 
@@ -36,6 +40,7 @@ async fn it_is_passed_on_live() {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn without_need_the_stream_itself_is_inherited() {
     let target = |report: &str| report.lines().find(|line| line.starts_with('1')).map(str::to_owned);
@@ -89,6 +94,7 @@ async fn spills_have_all_of_it() {
     assert!(stderr(&report).contains("out.stdout is there already"), "{}", stderr(&report));
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_folder_for_spills_that_is_closed_to_us_is_told_before_the_start() {
     if is_root() {
@@ -104,6 +110,7 @@ async fn a_folder_for_spills_that_is_closed_to_us_is_told_before_the_start() {
     assert!(!ran.exists());
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_descendant_that_holds_the_pipe_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
@@ -126,6 +133,7 @@ async fn a_descendant_that_holds_the_pipe_is_not_waited_for() {
     eventually("it is gone", || state(pid).is_none_or(|state| state == 'Z')).await;
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_reader_that_leaves_ends_the_program() {
     let herder = env!("CARGO_BIN_EXE_herder");
@@ -144,6 +152,7 @@ async fn a_reader_that_leaves_ends_the_program() {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn output_that_can_not_be_delivered_is_a_failure() {
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();

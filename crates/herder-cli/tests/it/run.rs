@@ -1,21 +1,25 @@
 //! What the program is given.
 
-use std::fs;
 use std::io::{Seek, Write};
 
 use herder::Stdio;
+#[cfg(unix)]
 use herder::os::unix::CommandExt;
 
-use crate::support::{herder, is_root, output, script, stdout};
+#[cfg(unix)]
+use crate::support::is_root;
+use crate::support::{fixture, herder, output, script, stdout};
 
 #[tokio::test]
 async fn arguments_arrive_as_they_are() {
-    let report = output(&herder(["run", "-q", "printf", "%s|", "-t", "5", "--help", "--", "a b", "*"])).await;
-    assert_eq!(stdout(&report), "-t|5|--help|--|a b|*|");
-    let report = output(&herder(["run", "--", "printf", "%s|", "--quiet"])).await;
-    assert_eq!(stdout(&report), "--quiet|");
+    let words = ["-t", "5", "--help", "--", "a b", "*", "\u{e9}\"'&|", ""];
+    let report = output(herder(["run", "-q", fixture(), "args", "--"]).args(words)).await;
+    assert_eq!(stdout(&report), "-t\n5\n--help\n--\na b\n*\n\\xc3\\xa9\"'&|\n\n");
+    let report = output(&herder(["run", "--", fixture(), "args", "--", "--quiet"])).await;
+    assert_eq!(stdout(&report), "--quiet\n");
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn environment_and_directory() {
     let folder = tempfile::tempdir().unwrap();
@@ -61,10 +65,12 @@ async fn what_the_program_does_not_read_is_left_for_the_next() {
 }
 
 /// The numbers that `fds` of the fixture lists.
+#[cfg(unix)]
 fn numbers(listing: &str) -> Vec<&str> {
     listing.lines().filter_map(|line| line.split_whitespace().next()).collect()
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn descriptors_are_passed_and_none_of_ours_is() {
     let mut file = tempfile::tempfile().unwrap();
@@ -81,6 +87,7 @@ async fn descriptors_are_passed_and_none_of_ours_is() {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn the_descriptor_of_the_report_is_not_passed() {
     let (_reader, writer) = std::io::pipe().unwrap();
@@ -92,6 +99,7 @@ async fn the_descriptor_of_the_report_is_not_passed() {
     assert_eq!(numbers(&listing), ["0", "1", "2", "7"], "{listing}");
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn the_program_leads_its_own_group_and_has_no_signal_blocked() {
     let report = output(&script(&[], &["pid", "pgid", "pdeathsig"])).await;
@@ -104,13 +112,15 @@ async fn the_program_leads_its_own_group_and_has_no_signal_blocked() {
 }
 
 /// The signals that are ignored here, as a mask, and so there; but for SIGPIPE, which every Rust program ignores.
+#[cfg(unix)]
 fn ignored_here() -> u64 {
     const PIPE: u64 = 1 << 12;
-    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
     u64::from_str_radix(mask, 16).unwrap() & !PIPE
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn ignored_signals_stay_ignored() {
     let herder = env!("CARGO_BIN_EXE_herder");
@@ -119,13 +129,14 @@ async fn ignored_signals_stay_ignored() {
     assert_eq!(stdout(&report), format!("SigIgn:\t{:016x}\n", ignored_here() | 3));
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn another_user_and_group() {
     if !is_root() {
         eprintln!("SKIPPED: only root can become somebody else");
         return;
     }
-    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
     let nobody = passwd.lines().find(|line| line.starts_with("nobody:")).expect("a user nobody");
     let ids: Vec<_> = nobody.split(':').skip(2).take(2).collect();
     let text = |options: &'static [&'static str]| async move {

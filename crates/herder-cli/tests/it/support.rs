@@ -1,7 +1,6 @@
 //! What the tests have in common: `herder` as a command, and a look at processes.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::time::Duration;
 
 use herder::{Child, ChildStdout, Command, Containment, Report, Stdio};
@@ -57,6 +56,7 @@ impl Running {
         Self { child, out }
     }
 
+    #[cfg(unix)]
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap()
     }
@@ -114,13 +114,20 @@ impl Lines {
     }
 }
 
+/// The path of the fixture program.
+pub(crate) fn fixture() -> &'static str {
+    test_child::path().to_str().unwrap()
+}
+
 /// The state of a process as /proc shows it, such as `S` or `T`; `None` if there is none.
+#[cfg(unix)]
 pub(crate) fn state(pid: u32) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
 /// Looks again and again until it holds.
+#[cfg(unix)]
 pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
     let look = async {
         while !holds() {
@@ -130,6 +137,7 @@ pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
     assert!(tokio::time::timeout(LONG, look).await.is_ok(), "never: {what}");
 }
 
+#[cfg(unix)]
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

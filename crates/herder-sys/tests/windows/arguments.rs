@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use herder_sys::{WideError, check_command_line, spawn};
 
-use crate::support::{Numbers, escaped, output_of, request_for, wide};
+use crate::support::{Numbers, escaped, output_of, request_for, skipped_by_wine, wide};
 
 /// Letters that parsers act on, some that they don't, and a half of a pair.
 const LETTERS: &[u16] = &[
@@ -43,64 +43,114 @@ fn ten_thousand_lists_arrive_exactly() {
     }
 }
 
+/// How batch files hand their arguments on: all as they are, one by one, and with quotes of their own.
+const HANDED_ON: [&str; 3] =
+    ["%*", "%1 %2 %3 %4 %5 %6 %7 %8 %9", r#""%~1" "%~2" "%~3" "%~4" "%~5" "%~6" "%~7" "%~8" "%~9""#];
+
 /// A batch file that hands its arguments to the fixture program.
-fn batch(folder: &Path, name: &str) -> PathBuf {
+fn batch(folder: &Path, name: &str, arguments: &str) -> PathBuf {
     let path = folder.join(name);
     let program = test_child::path().display().to_string().replace('/', "\\");
-    std::fs::write(&path, format!("@echo off\r\n\"{program}\" args -- %*\r\n")).unwrap();
+    std::fs::write(&path, format!("@echo off\r\n\"{program}\" args -- {arguments}\r\n")).unwrap();
     path
 }
 
 fn through_batch(file: &Path, words: &[OsString]) -> Vec<String> {
-    let text = output_of(request_for(file, words)).unwrap();
+    let mut request = request_for(file, words);
+    // What they would write to is there.
+    request.cwd = file.parent().map(|folder| folder.to_owned().into());
+    let text = output_of(request).unwrap();
     text.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect()
 }
+
+/// Those of CVE-2024-24576 and their kin: quotes that end a quotation, and what `cmd.exe` makes of the rest.
+const ATTACKS: &[&str] = &[
+    r#""&calc.exe"#,
+    r#"" & echo owned"#,
+    r#""&echo owned&""#,
+    r#""&echo owned&whoami.exe"#,
+    r#"x"&echo owned"#,
+    r#"123">owned.txt"#,
+    r#"">owned.txt"#,
+    ">owned.txt",
+    "&whoami.exe",
+    "&echo owned ",
+    "owned &echo owned >owned.txt",
+    "%PATH%",
+    "%PATH%PATH%",
+    "%CMDCMDLINE:~-1%&echo owned",
+    r#""%CMDCMDLINE:~-1%&echo owned"#,
+    "%%cd:~,%",
+    "%SystemRoot%",
+    "%=ExitCode%",
+    "%1 %* %~dp0",
+    "%half",
+    "%",
+    "%%",
+    "100%",
+    "^",
+    "^^&",
+    r#"a^"b"#,
+    "a&b",
+    "a|b",
+    "a<b>c",
+    "(x)",
+    "!PATH!",
+    "a,b;c=d",
+    "key=value",
+    "key = value",
+    r#"key="a b""#,
+    r#""key=value""#,
+    r#"key="value"=5"#,
+    r#"key="&whoami""#,
+    r#"key=["a>owned.txt","b"]"#,
+    r#"key=["half]"#,
+    r"key\=value",
+    "a b",
+    " ",
+    r"end\",
+    r"a\\b\\",
+    r#"back\"slash"#,
+    r#"""#,
+    r#" ""#,
+    "\u{e9}\u{a0}\u{3042}",
+    "*?",
+    "~x",
+    "-/+@:.",
+    "tab\there",
+];
 
 #[test]
 fn the_published_attacks_on_batch_files_arrive_as_words() {
     let folder = tempfile::tempdir().unwrap();
-    let file = batch(folder.path(), "a b.bat");
-    let cases = [
-        r#""&calc.exe"#,
-        r#"" & echo owned"#,
-        r#""&echo owned&""#,
-        "%PATH%",
-        "%CMDCMDLINE:~-1%&echo owned",
-        "%SystemRoot%",
-        "%",
-        "%%",
-        "100%",
-        "^",
-        "^^&",
-        "a&b",
-        "a|b",
-        "a<b>c",
-        "(x)",
-        "!PATH!",
-        "a,b;c=d",
-        "a b",
-        "",
-        r"end\",
-        r"a\\b\\",
-        r#"back\"slash"#,
-        r#"""#,
-        "\u{e9}\u{a0}\u{3042}",
-        "*?",
-        "~x",
-        "-/+@:.",
-        "tab\there",
-    ];
-    for case in cases {
-        let words = [OsString::from("first"), case.into(), "last".into()];
-        let expected: Vec<String> = words.iter().map(|word| escaped(word)).collect();
-        assert_eq!(through_batch(&file, &words), expected, "{case:?}");
+    for (index, handed_on) in HANDED_ON.into_iter().enumerate() {
+        let file = batch(folder.path(), &format!("a {index}.bat"), handed_on);
+        let takes_quotes = handed_on.contains('~') && skipped_by_wine("its %~1 takes all quotes from a word");
+        let cases: Vec<&str> =
+            ATTACKS.iter().copied().filter(|case| !(takes_quotes && case.contains('"'))).collect();
+        // A batch file knows nine words.
+        for cases in cases.chunks(7) {
+            let case = |case: &&str| OsString::from(case);
+            let words: Vec<OsString> =
+                [&"first"].into_iter().chain(cases).chain([&"last"]).map(case).collect();
+            let expected: Vec<String> = words.iter().map(|word| escaped(word)).collect();
+            let mut arrived = through_batch(&file, &words);
+            // Words that were not given are empty ones there.
+            arrived.truncate(expected.len());
+            assert_eq!(arrived, expected, "{handed_on}");
+        }
     }
+    // An empty word is one, too.
+    let file = batch(folder.path(), "empty.bat", HANDED_ON[0]);
+    assert_eq!(through_batch(&file, &["".into(), "x".into()]), ["", "x"]);
+    let files = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(files, HANDED_ON.len() + 1, "nothing was written to");
 }
 
 #[test]
 fn generated_words_arrive_through_a_batch_file_or_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let file = batch(folder.path(), "x.CMD");
+    let file = batch(folder.path(), "x.CMD", HANDED_ON[0]);
     let mut numbers = Numbers(2);
     for _ in 0..100 {
         let words: Vec<OsString> = (0..8).map(|_| word(&mut numbers)).collect();
@@ -124,7 +174,7 @@ fn generated_words_arrive_through_a_batch_file_or_are_refused() {
 #[test]
 fn names_that_mean_a_batch_file_are_treated_as_one() {
     let folder = tempfile::tempdir().unwrap();
-    batch(folder.path(), "x.bat");
+    batch(folder.path(), "x.bat", HANDED_ON[0]);
     for name in ["x.bat.", "x.bat ", "x.BAT . ."] {
         let file = folder.path().join(name);
         let words = ["x".into(), OsString::from("a\nb")];

@@ -5,6 +5,7 @@ use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::sync::Arc;
 
 use herder_sys::{FdSource, Process};
+use windows_sys::Win32::Foundation::{HANDLE_FLAG_INHERIT, SetHandleInformation};
 
 use crate::support::{ended, line, output_of, piped, request, request_for, start, status, with_variable};
 
@@ -49,10 +50,17 @@ fn the_null_device_is_empty_and_takes_everything() {
 }
 
 /// 64 children are started at once, each with a pipe of its own, and end one after the other. A pipe ends with its
-/// child while all the others live: nobody else has its other end.
+/// child while all the others live: nobody else has its other end. What anybody may inherit, but was not named, has
+/// nobody.
 #[test]
 fn no_child_gets_the_handles_of_another() {
     const COUNT: usize = 64;
+    let (stray, stray_writer) = std::io::pipe().unwrap();
+    // SAFETY: numbers, and a handle that is open.
+    let marked = unsafe {
+        SetHandleInformation(stray_writer.as_raw_handle(), HANDLE_FLAG_INHERIT, HANDLE_FLAG_INHERIT)
+    };
+    assert_ne!(marked, 0);
     let children: Vec<_> = std::thread::scope(|threads| {
         let started: Vec<_> = (0..COUNT)
             .map(|_| {
@@ -72,6 +80,8 @@ fn no_child_gets_the_handles_of_another() {
     for (_, reader, _) in &mut children {
         assert_eq!(line(reader), "ready");
     }
+    drop(stray_writer);
+    ended(stray);
     for (process, reader, extra) in children {
         process.kill_all().unwrap();
         process.wait_exited().unwrap();

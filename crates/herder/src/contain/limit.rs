@@ -61,6 +61,11 @@ fn taker() -> Strength {
     super::strength_of(MECHANISMS[0]).unwrap_or(Strength::Child)
 }
 
+/// Whether what holds a child takes limits for all in it.
+pub(crate) fn takes_limits(strength: Strength) -> bool {
+    strength == taker()
+}
+
 /// Sets each, in a scope that nobody was born into yet.
 pub(crate) fn apply(limits: &[Limit], scope: &Scope) -> Vec<LimitResult> {
     limits.iter().map(|limit| apply_one(*limit, scope)).collect()

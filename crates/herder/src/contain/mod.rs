@@ -18,7 +18,7 @@ pub(crate) use choice::{Choice, Wish, choose_here, may_be_kept};
 pub(crate) use fold::Fold;
 pub(crate) use hold::{Hold, members};
 pub use limit::{Force, Limit, LimitResult, host_limits};
-pub(crate) use limit::{apply, apply_one, refuse, stand_in};
+pub(crate) use limit::{apply, apply_one, refuse, stand_in, takes_limits};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -98,7 +98,7 @@ impl Herd {
     #[must_use = "a limit that can't be had is not in force"]
     pub fn limit(&self, limit: Limit) -> Force {
         let force = match self.flock.fold.hold.scope() {
-            Some(scope) if self.strength() == Strength::Cgroup => contain::apply_one(limit, &scope).1,
+            Some(scope) if contain::takes_limits(self.strength()) => contain::apply_one(limit, &scope).1,
             _ => contain::refuse(&[limit], false, self.refusals()).remove(0).1,
         };
         match force {

@@ -1,11 +1,27 @@
 //! Settings that only Windows has.
 
-use std::os::windows::io::OwnedHandle;
+use std::io;
+use std::os::windows::io::{AsHandle, OwnedHandle};
 use std::sync::Arc;
 
 pub use herder_sys::{Console, KILL_CODE};
 
 use crate::command::Command;
+
+/// Whether our standard input is our console.
+///
+/// A child that inherits such an input stays in our process group by default, so that it hears Ctrl-C as we do; then a
+/// Ctrl-Break can't ask it to end.
+///
+/// ```
+/// if !herder::os::windows::stdin_is_console() {
+///     println!("children can be asked to end");
+/// }
+/// ```
+#[must_use]
+pub fn stdin_is_console() -> bool {
+    herder_sys::foreground_terminal(io::stdin().as_handle())
+}
 
 mod sealed {
     #[expect(unnameable_types, reason = "that is what seals it")]

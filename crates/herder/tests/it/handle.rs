@@ -1,12 +1,16 @@
 //! The handle: everything that may be done to a child while others wait for it.
 
-use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
+#[cfg(unix)]
 use herder::contain::Strength;
-use herder::{Cause, Containment, Signal, Stdio, Termination};
+#[cfg(unix)]
+use herder::{Cause, Containment, Stdio};
+use herder::{Signal, Termination};
 
-use crate::support::{eventually, fixture, is_dead, line, multi_thread, run, within};
+#[cfg(unix)]
+use crate::support::{eventually, is_dead, line, run};
+use crate::support::{fixture, multi_thread, was_killed, within};
 
 #[test]
 fn kill_while_another_task_waits() {
@@ -16,11 +20,12 @@ fn kill_while_another_task_waits() {
         let waiter = tokio::spawn(async move { child.wait().await.unwrap() });
         tokio::task::yield_now().await;
         handle.kill().await.unwrap();
-        assert_eq!(waiter.await.unwrap().signal(), Some(9));
+        assert!(was_killed(waiter.await.unwrap()));
         assert_eq!(handle.id(), None);
     }));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_child_that_has_ended_is_left_alone_without_an_error() {
     run(async {
@@ -39,6 +44,7 @@ fn a_child_that_has_ended_is_left_alone_without_an_error() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn the_cause_is_told_by_what_happened_first() {
     run(async {
@@ -73,6 +79,7 @@ fn the_cause_is_told_by_what_happened_first() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_signal_reaches_the_whole_group_or_the_child_alone() {
     run(async {
@@ -105,18 +112,21 @@ fn a_handle_does_not_keep_the_child_alive_and_learns_its_end() {
         let waiter = tokio::spawn(async move { other.wait().await.unwrap() });
         tokio::task::yield_now().await;
         drop(child);
-        assert_eq!(waiter.await.unwrap().signal(), Some(9));
-        assert_eq!(handle.wait().await.unwrap().signal(), Some(9));
-        assert_eq!(handle.try_wait().unwrap().unwrap().signal(), Some(9));
+        assert!(was_killed(waiter.await.unwrap()));
+        assert!(was_killed(handle.wait().await.unwrap()));
+        assert!(was_killed(handle.try_wait().unwrap().unwrap()));
         handle.kill().await.unwrap();
     }));
 }
+
+/// Steps of a child that does not end when it is asked. (On Windows nobody asks one without a console.)
+const DEAF: &[&str] = if cfg!(windows) { &["hang"] } else { &["ignore:TERM", "hang"] };
 
 #[test]
 fn many_end_it_at_once() {
     multi_thread().block_on(within(async {
         for _ in 0..20 {
-            let mut child = fixture(&["ignore:TERM", "hang"]).spawn().unwrap();
+            let mut child = fixture(DEAF).spawn().unwrap();
             let policy = Termination::new().signal(Signal::TERM, Duration::from_millis(5));
             let tasks: Vec<_> = (0..6)
                 .map(|task| {
@@ -130,7 +140,7 @@ fn many_end_it_at_once() {
                     })
                 })
                 .collect();
-            assert!(child.wait().await.unwrap().signal().is_some());
+            assert!(!child.wait().await.unwrap().success());
             for task in tasks {
                 task.await.unwrap();
             }

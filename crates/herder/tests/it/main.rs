@@ -11,19 +11,14 @@
 mod support;
 
 mod api;
-#[cfg(unix)]
 mod cancel;
 mod consume;
 #[cfg(unix)]
 mod crowd;
-#[cfg(unix)]
 mod drop_rule;
 mod feed;
-#[cfg(unix)]
 mod handle;
-#[cfg(unix)]
 mod herd;
-#[cfg(unix)]
 mod join_limits;
 #[cfg(unix)]
 mod limits;
@@ -40,7 +35,6 @@ mod output;
 mod owner;
 #[cfg(unix)]
 mod process_wide;
-#[cfg(unix)]
 mod races;
 mod redact;
 #[cfg(unix)]
@@ -55,15 +49,11 @@ mod shared_end;
 mod shortage;
 #[cfg(unix)]
 mod spawn;
-#[cfg(unix)]
 mod std_port;
-#[cfg(unix)]
 mod stdio;
 #[cfg(unix)]
 mod terminate;
-#[cfg(unix)]
 mod tokio_port;
-#[cfg(unix)]
 mod tree;
 mod wait;
 #[cfg(windows)]

@@ -9,8 +9,7 @@ use herder::contain::{Leak, Strength};
 use herder::os::unix::CommandExt;
 use herder::{Child, Command, Containment, Signal, Stdio};
 
-use crate::scope::strong;
-use crate::support::{Leash, eventually, fixture, is_dead, line, run};
+use crate::support::{Leash, eventually, fixture, is_dead, line, run, strong};
 
 /// Says to a copy of this program that it is the owner.
 const OWNER: &str = "HERDER_TEST_OWNER";

@@ -1,30 +1,12 @@
 //! Scopes that nothing leaves: sessions, double forks, leaders that go first, what is left behind.
 
-use std::io::Write;
 use std::time::Duration;
 
 use herder::contain::{Leak, Strength, host};
 use herder::report::RunErrorKind;
 use herder::{Cause, Child, Command, Containment, Signal, Stdio, Termination};
 
-use crate::support::{Leash, eventually, fixture, is_dead, line, run};
-
-/// Each containment of this host that nothing leaves.
-pub(crate) fn strong() -> Vec<Containment> {
-    let able = host().into_iter().filter(|(_, able)| able.is_ok());
-    let strong = able.filter_map(|(strength, _)| match strength {
-        Strength::Cgroup => Some(Containment::Cgroup),
-        Strength::Keeper => Some(Containment::Keeper),
-        _ => None,
-    });
-    let strong: Vec<_> = strong.collect();
-    if strong.is_empty() {
-        let mut stderr = std::io::stderr();
-        writeln!(stderr, "not shown: this host has nothing stronger than process groups: {:?}", host())
-            .unwrap();
-    }
-    strong
-}
+use crate::support::{Leash, eventually, fixture, is_dead, line, run, strong};
 
 /// A family that has left in every way; each member says so.
 const FAMILY: [&str; 5] = [

@@ -6,8 +6,7 @@ use herder::contain::{Force, Leak, Limit, host_limits};
 use herder::error::SpawnErrorKind;
 use herder::{Containment, Stdio};
 
-use crate::scope::strong;
-use crate::support::{fixture, run};
+use crate::support::{fixture, run, strong};
 
 #[test]
 fn a_handle_that_waits_does_not_end_what_has_its_grace() {

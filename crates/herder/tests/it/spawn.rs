@@ -8,8 +8,7 @@ use herder::error::{SpawnErrorKind, SpawnStep};
 use herder::os::unix::{CommandExt, Resource};
 use herder::{Command, Containment, Stdio};
 
-use crate::scope::strong;
-use crate::support::{fixture, is_gone, line, run, within};
+use crate::support::{fixture, is_gone, line, run, strong, within};
 
 fn is_root() -> bool {
     nix::unistd::geteuid().is_root()

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use herder::error::SpawnErrorKind;
 use herder::output::OutputEnd;
-use herder::{Capture, Command, Stdio};
+use herder::{Capture, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{fixture, line, run};
@@ -110,6 +110,7 @@ fn what_makes_no_sense_is_refused_before_anything_starts() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_pipeline_of_children() {
     run(async {
@@ -134,6 +135,7 @@ fn a_pipeline_of_children() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn the_end_of_another_child_is_an_input() {
     run(async {
@@ -152,6 +154,7 @@ fn the_end_of_another_child_is_an_input() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn our_streams_are_the_child_s_by_default() {
     run(async {
@@ -249,8 +252,8 @@ fn a_tee_that_fails_ends_the_stream_as_if_nobody_read() {
 fn a_command_with_a_file_may_run_twice() {
     run(async {
         let (mut reader, writer) = std::io::pipe().unwrap();
-        let mut command = Command::new("echo");
-        command.arg("moo").stdout(writer);
+        let mut command = fixture(&["println:moo"]);
+        command.stdout(writer);
         command.status().await.unwrap();
         command.clone().status().await.unwrap();
         drop(command);

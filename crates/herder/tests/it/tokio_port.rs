@@ -1,24 +1,29 @@
 //! What Tokio's own process tests look at.
 
+#[cfg(unix)]
 use std::os::unix::process::ExitStatusExt;
+#[cfg(unix)]
 use std::time::Duration;
 
 use herder::error::SpawnErrorKind;
 use herder::report::RunErrorKind;
-use herder::{Command, Containment, Stdio, Termination};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+#[cfg(unix)]
+use herder::{Command, Containment};
+use herder::{Stdio, Termination};
+#[cfg(unix)]
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::support::{
-    Leash, cpu_time, current_thread, eventually, fixture, is_dead, is_gone, line, multi_thread, park_on, run,
-    within,
-};
+use crate::support::{Leash, fixture, line, multi_thread, no_zombie, park_on, run, within};
+#[cfg(unix)]
+use crate::support::{cpu_time, current_thread, eventually, is_dead};
 
 /// process_smoke
 #[test]
 fn smoke() {
     run(async {
-        let mut child = Command::new("sh").args(["-c", "exit 2"]).spawn().unwrap();
+        let mut child = fixture(&["exit:2"]).spawn().unwrap();
         assert!(child.id().unwrap() > 0);
         let status = child.wait().await.unwrap();
         assert_eq!(status.code(), Some(2));
@@ -33,7 +38,7 @@ fn smoke() {
 #[test]
 fn kill_after_wait() {
     run(async {
-        let mut child = Command::new("sh").args(["-c", "exit 0"]).spawn().unwrap();
+        let mut child = fixture(&["exit:0"]).spawn().unwrap();
         child.wait().await.unwrap();
         child.start_kill().unwrap();
         child.kill().await.unwrap();
@@ -44,8 +49,8 @@ fn kill_after_wait() {
 #[test]
 fn kill_on_drop() {
     run(async {
-        let mut command = Command::new("sh");
-        command.args(["-c", "echo up; sleep 2; echo survived"]).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut command = fixture(&["mark:up", "sleep:2s", "mark:survived"]);
+        command.stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let mut stdout = child.stdout.take().unwrap();
         assert_eq!(line(&mut stdout).await, "up");
@@ -57,6 +62,7 @@ fn kill_on_drop() {
 }
 
 /// process_arg0
+#[cfg(unix)]
 #[test]
 fn arg0() {
     run(async {
@@ -67,6 +73,7 @@ fn arg0() {
 }
 
 /// process_change_of_runtime
+#[cfg(unix)]
 #[test]
 fn change_of_runtime() {
     let mut child = current_thread().block_on(async {
@@ -88,6 +95,7 @@ fn change_of_runtime() {
 }
 
 /// process_raw_handle and pipe_from_one_command_to_another
+#[cfg(unix)]
 #[test]
 fn pipe_from_one_command_to_another() {
     run(async {
@@ -119,7 +127,7 @@ fn issue_42() {
         let mut tasks = JoinSet::new();
         for _ in 0..100 {
             tasks.spawn(async {
-                Command::new("echo").arg("some string").stdout(Stdio::null()).spawn().unwrap().wait().await
+                fixture(&["println:some string"]).stdout(Stdio::null()).spawn().unwrap().wait().await
             });
         }
         while let Some(task) = tasks.join_next().await {
@@ -151,6 +159,7 @@ fn issue_2174() {
 }
 
 /// issue_7144: a child with a debugger of another group: its death is seen, without a busy loop.
+#[cfg(unix)]
 #[test]
 fn issue_7144() {
     run(async {
@@ -201,6 +210,7 @@ fn in_a_runtime_without_its_io_driver() {
     leash.wait_free();
 }
 
+#[cfg(unix)]
 #[test]
 fn output_in_a_runtime_without_its_io_driver_is_a_typed_error() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -236,7 +246,7 @@ fn outside_of_any_runtime() {
     let pid = child.id().unwrap();
     assert_eq!(child.try_wait().unwrap(), None);
     assert_eq!(park_on(child.wait()).unwrap().code(), Some(5));
-    assert!(is_gone(pid));
+    no_zombie(pid);
     let mut child = park_on(command.spawn_async()).unwrap();
     child.start_kill().unwrap();
     assert_eq!(park_on(child.handle().kill()).map_err(|error| error.to_string()), Ok(()));
@@ -270,12 +280,12 @@ fn futures_of_runs_own_what_they_need() {
 #[expect(clippy::disallowed_methods, reason = "the other end belongs to a child of std")]
 fn the_ends_of_a_child_of_std_are_streams_too() {
     run(async {
-        let mut echo = std::process::Command::new("echo")
-            .arg("hi")
+        let mut echo = std::process::Command::new(test_child::path())
+            .arg("print:hi")
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let text = Command::new("cat").stdin(echo.stdout.take().unwrap()).read().await.unwrap();
+        let text = fixture(&["cat"]).stdin(echo.stdout.take().unwrap()).read().await.unwrap();
         assert_eq!(text, "hi");
         echo.wait().unwrap();
     });

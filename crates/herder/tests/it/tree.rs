@@ -1,12 +1,15 @@
-//! What a kill reaches beyond the child: today, its process group.
+//! What a kill reaches beyond the child.
 
 use std::time::Duration;
 
 use herder::contain::Strength;
 use herder::{Containment, Signal, Stdio, Termination};
+#[cfg(unix)]
 use tokio::io::AsyncReadExt;
 
-use crate::support::{Leash, fixture, is_dead, line, run, within};
+use crate::support::{Leash, fixture, line, run};
+#[cfg(unix)]
+use crate::support::{is_dead, within};
 
 #[test]
 fn every_way_to_end_the_child_ends_its_group() {
@@ -33,6 +36,7 @@ fn every_way_to_end_the_child_ends_its_group() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_kill_wins_against_a_group_that_keeps_forking() {
     run(async {
@@ -50,6 +54,7 @@ fn a_kill_wins_against_a_group_that_keeps_forking() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_descendant_in_its_own_session_is_out_of_reach_and_that_is_told() {
     run(async {
@@ -87,6 +92,7 @@ fn without_containment_only_the_child_is_reached() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_child_that_leads_a_session_takes_its_group_along() {
     run(async {

@@ -1,9 +1,14 @@
 //! Waiting: many at once, again, cancelled, without a runtime.
 
+use std::pin::Pin;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+
 use herder::Stdio;
 use tokio::io::AsyncReadExt;
 
-use crate::support::{cancelled, current_thread, fixture, multi_thread, park_on, run, within};
+use crate::support::{LIMIT, cancelled, current_thread, fixture, multi_thread, park_on, run, within};
 
 #[test]
 fn codes() {
@@ -154,10 +159,57 @@ fn the_code_that_main_returns_and_all_that_was_written_before() {
 fn many_short_children_in_turn() {
     run(async {
         let mut command = fixture(&[]);
-        command.timeout(crate::support::LIMIT);
+        command.timeout(LIMIT);
         // Some 50 ms each where a start is slow.
         for _ in 0..if cfg!(windows) { 50 } else { 1000 } {
             assert!(command.status().await.unwrap().success());
         }
     });
+}
+
+type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Drops what waits when it is woken.
+struct DropsIt(Mutex<Option<Waiting>>, Mutex<Sender<()>>);
+
+impl Wake for DropsIt {
+    fn wake(self: Arc<Self>) {
+        drop(self.0.lock().unwrap().take());
+        self.1.lock().unwrap().send(()).unwrap();
+    }
+}
+
+/// A thousand waits without a runtime, each of which its own waker drops as it is called; besides, as many that are
+/// dropped by other threads meanwhile.
+#[test]
+fn waits_may_be_dropped_by_their_wakers_and_anywhere_else() {
+    let mut child =
+        current_thread().block_on(async { fixture(&["hang"]).stdin(Stdio::null()).spawn().unwrap() });
+    let (sender, told) = channel();
+    let mut others = Vec::new();
+    for _ in 0..1000 {
+        for other in [false, true] {
+            let handle = child.handle();
+            let mut wait: Waiting = Box::pin(async move { drop(handle.wait().await) });
+            let place = Arc::new(DropsIt(Mutex::default(), Mutex::new(sender.clone())));
+            let waker = if other { Waker::noop().clone() } else { Arc::clone(&place).into() };
+            assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            if other {
+                others.push(wait);
+            } else {
+                *place.0.lock().unwrap() = Some(wait);
+            }
+        }
+    }
+    let rest = others.split_off(500);
+    std::thread::scope(|threads| {
+        for part in [others, rest] {
+            threads.spawn(move || drop(part));
+        }
+        child.start_kill().unwrap();
+        for _ in 0..1000 {
+            told.recv_timeout(LIMIT).unwrap();
+        }
+    });
+    assert!(!park_on(child.wait()).unwrap().success());
 }

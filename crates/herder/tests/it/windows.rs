@@ -263,6 +263,16 @@ fn a_thousand_waits_for_one_child_and_drops_of_them() {
 }
 
 #[test]
+fn our_end_of_a_pipe_is_no_stream_of_another_child() {
+    run(async {
+        let mut first = fixture(&["print:moo"]).stdout(Stdio::piped()).spawn_async().await.unwrap();
+        let refused = Stdio::try_from(first.stdout.take().unwrap()).unwrap_err();
+        assert!(refused.to_string().contains("copy the bytes"), "{refused}");
+        first.wait().await.unwrap();
+    });
+}
+
+#[test]
 fn captures_are_bounded_here_too() {
     run(async {
         let report = fixture(&["both:8M"]).capture(Capture::tail(100)).output().await.unwrap();

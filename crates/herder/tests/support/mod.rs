@@ -8,10 +8,17 @@ mod unix;
 #[cfg(unix)]
 pub(crate) use unix::*;
 
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub(crate) use windows::*;
+
 use std::future::Future;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use herder::Command;
+use herder::contain::{Strength, host};
+use herder::{Command, Containment};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::runtime::{Builder, Runtime};
 
@@ -51,6 +58,60 @@ pub(crate) async fn line(stream: &mut (impl AsyncRead + Unpin)) -> String {
             Ok(byte) => line.push(byte),
             Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&line)),
         }
+    }
+}
+
+/// Each containment of this host that nothing leaves.
+pub(crate) fn strong() -> Vec<Containment> {
+    let able = host().into_iter().filter(|(_, able)| able.is_ok());
+    let strong = able.filter_map(|(strength, _)| match strength {
+        Strength::Job => Some(Containment::Job),
+        Strength::Cgroup => Some(Containment::Cgroup),
+        Strength::Keeper => Some(Containment::Keeper),
+        _ => None,
+    });
+    let strong: Vec<_> = strong.collect();
+    if strong.is_empty() {
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "not shown: this host has nothing stronger than process groups: {:?}", host())
+            .unwrap();
+    }
+    strong
+}
+
+/// Held by a child and everything that it starts: tells, without asking for process ids, when the last is gone.
+#[derive(Debug)]
+pub(crate) struct Leash(std::io::PipeReader);
+
+impl Leash {
+    /// Puts `command` and whatever it starts on a leash.
+    pub(crate) fn tie(command: &mut Command) -> Self {
+        let (reader, writer) = std::io::pipe().unwrap();
+        hand_down(command, writer);
+        Self(reader)
+    }
+
+    /// Waits until nobody is left; the command must be gone too, as it holds an end itself.
+    pub(crate) fn wait_free(self) {
+        use std::io::Read;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let Self(mut reader) = self;
+            let read = reader.read(&mut [0]);
+            drop(reader);
+            drop(sender.send(read));
+        });
+        let read = receiver.recv_timeout(LIMIT).expect("a process is left");
+        assert_eq!(read.unwrap(), 0);
+    }
+}
+
+/// Blocks this thread until something is so that nobody tells us of.
+pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < LIMIT, "not so: {what}");
+        std::thread::sleep(Duration::from_micros(500));
     }
 }
 

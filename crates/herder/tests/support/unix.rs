@@ -1,13 +1,15 @@
 //! Looks at the processes of this host, by the means of Unix.
 
 use std::fs;
+use std::io::PipeWriter;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
 
-use herder::Command;
 use herder::os::unix::CommandExt;
+use herder::{Command, ExitStatus};
 
-use super::LIMIT;
+use super::eventually;
 
 /// The number under which a leashed child holds its leash.
 const LEASH: i32 = 9;
@@ -34,38 +36,17 @@ pub(crate) fn cpu_time() -> Duration {
     nix::time::clock_gettime(clock).unwrap().into()
 }
 
-/// Held by a child and everything that it starts: tells, without asking for process ids, when the last is gone.
-#[derive(Debug)]
-pub(crate) struct Leash(std::io::PipeReader);
-
-impl Leash {
-    /// Puts `command` and whatever it starts on a leash.
-    pub(crate) fn tie(command: &mut Command) -> Self {
-        let (reader, writer) = std::io::pipe().unwrap();
-        command.fd(LEASH, OwnedFd::from(writer));
-        Self(reader)
-    }
-
-    /// Waits until nobody is left; the command must be gone too, as it holds an end itself.
-    pub(crate) fn wait_free(self) {
-        use std::io::Read;
-        let (sender, receiver) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let Self(mut reader) = self;
-            let read = reader.read(&mut [0]);
-            drop(reader);
-            drop(sender.send(read));
-        });
-        let read = receiver.recv_timeout(Duration::from_secs(20)).expect("a process is left");
-        assert_eq!(read.unwrap(), 0);
-    }
+/// Gives it to a child, and to all that the child starts.
+pub(super) fn hand_down(command: &mut Command, end: PipeWriter) {
+    command.fd(LEASH, OwnedFd::from(end));
 }
 
-/// Blocks this thread until something is so that nobody tells us of.
-pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !so() {
-        assert!(start.elapsed() < LIMIT, "not so: {what}");
-        std::thread::sleep(Duration::from_micros(500));
-    }
+/// Waits until not even a zombie is left of a child that was dropped.
+pub(crate) fn no_zombie(pid: u32) {
+    eventually("it is reaped", || is_gone(pid));
+}
+
+/// Whether a kill ended it.
+pub(crate) fn was_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(9)
 }

@@ -15,25 +15,35 @@ use rustix::process::{
     Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, test_kill_process, waitpid,
 };
 
+use herder::Cause;
+
+use super::Signals;
+use crate::args::LeakKind;
+use crate::resolve::Plan;
 use crate::scope::Left;
-use crate::signals::Signals;
 
 /// How long a kill may take. It is over at once, but for a process that hangs in the kernel.
 const TIME_TO_DIE: Duration = Duration::from_secs(1);
 
 /// Orphans come to us from now on. Where a sandbox forbids it they don't, and only the group of the program is ended.
-pub(crate) fn adopt() {
+pub(super) fn become_subreaper() {
     let _ = set_child_subreaper(Some(getpid()));
+}
+
+/// The same, before there is a program; whoever is our child now is left alone.
+pub(crate) fn adopt() {
+    // Once is enough: there is one program.
+    let _ = BEFORE.set(children().into_iter().collect());
+    become_subreaper();
 }
 
 /// Those of our children that are not the program's, as they were there before it: whoever executed us may have had
 /// some, and the library may have one.
 static BEFORE: OnceLock<HashSet<Pid>> = OnceLock::new();
 
-/// Whoever is our child now is left alone.
-pub(crate) fn spare_present() {
-    // Once is enough: there is one program.
-    let _ = BEFORE.set(children().into_iter().collect());
+/// Whether there is a program whose orphans we adopt.
+pub(super) fn come_to_us() -> bool {
+    BEFORE.get().is_some()
 }
 
 /// Our children that came of the program.
@@ -42,15 +52,35 @@ fn orphans() -> Vec<Pid> {
     children().into_iter().filter(|child| before.is_none_or(|before| !before.contains(child))).collect()
 }
 
+/// Without an account of the kernel's: whoever has become our child. Gives whether nobody is left that should not be.
+pub(crate) async fn settle_orphans(
+    plan: &Plan,
+    cause: Cause,
+    ended: bool,
+    signals: &mut Signals,
+) -> (Vec<Left>, bool) {
+    if ended {
+        let grace = if cause == Cause::Killed { Duration::ZERO } else { plan.stop.policy().total_grace() };
+        return (Vec::new(), end(grace, signals).await);
+    }
+    if plan.scope.leak == LeakKind::Ignore {
+        return (Vec::new(), true);
+    }
+    leave(plan.scope.grace, signals).await;
+    let left = found();
+    let gone = plan.scope.leak == LeakKind::Report || end(Duration::ZERO, signals).await;
+    (left, gone)
+}
+
 /// Who is left when the program has ended: our children. What they have started themselves is not seen.
-pub(crate) fn found() -> Vec<Left> {
+fn found() -> Vec<Left> {
     reap(None);
     let left = orphans().into_iter().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
-    left.filter_map(Left::of).collect()
+    left.filter_map(living).collect()
 }
 
 /// Waits until nobody is left, or the time is over.
-pub(crate) async fn leave(time: Duration, signals: &mut Signals) {
+async fn leave(time: Duration, signals: &mut Signals) {
     let mut over = std::pin::pin!(tokio::time::sleep(time));
     while !found().is_empty() {
         tokio::select! {
@@ -76,7 +106,7 @@ pub(crate) fn reap(program: Option<u32>) {
 
 /// Ends all that is left when the program has ended: asks with SIGTERM, and kills after the grace period, or when a
 /// signal comes to us that means to stop. Gives whether nobody is left that we could have ended.
-pub(crate) async fn end(grace: Duration, signals: &mut Signals) -> bool {
+pub(super) async fn end(grace: Duration, signals: &mut Signals) -> bool {
     let asked = !grace.is_zero() && send(Signal::TERM, grace, signals).await;
     asked || send(Signal::KILL, TIME_TO_DIE, signals).await
 }
@@ -114,4 +144,21 @@ fn children() -> Vec<Pid> {
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
     let text: String = lists.collect();
     text.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+}
+
+/// A process that lives.
+fn living(pid: u32) -> Option<Left> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (command, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+    (!rest.starts_with(['Z', 'X'])).then(|| Left { pid, command: command.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_living_have_a_name() {
+        assert!(living(std::process::id()).is_some() && living(u32::MAX).is_none());
+    }
 }

@@ -13,10 +13,9 @@ use herder::{Command, Containment, ExitStatus, Signal, Termination};
 
 use crate::args::InitArgs;
 use crate::exit_code::Exit;
-use crate::leftovers;
 use crate::message::say;
-use crate::signals::Signals;
-use crate::terminal;
+
+use super::{Signals, leftovers, terminal};
 
 /// Runs the command, and gives how `herder` ends.
 pub(crate) fn run(args: &InitArgs) -> Exit {
@@ -52,7 +51,7 @@ async fn serve(command: &Command, shares_terminal: bool, grace: Duration) -> Exi
         }
     };
     // PID 1 has them anyway.
-    leftovers::adopt();
+    leftovers::become_subreaper();
     let exit = match attend(command, shares_terminal, &mut signals).await {
         Ok(status) => Exit::of_status(status),
         Err(Failure::NotStarted(error)) => {
@@ -83,8 +82,8 @@ async fn attend(
 ) -> Result<ExitStatus, Failure> {
     let mut child = command.spawn().map_err(Failure::NotStarted)?;
     let handle = child.handle();
-    if shares_terminal && let Some(signal) = signals.typed_early() {
-        drop(handle.signal_child(signal));
+    if shares_terminal {
+        signals.pass_early(&handle);
     }
     loop {
         let signal = tokio::select! {

@@ -6,6 +6,11 @@ use std::os::fd::AsFd;
 
 use rustix::termios::tcgetpgrp;
 
+/// Whether the program shares a terminal with us, whatever its input is.
+pub(crate) fn has_terminal(_gives_input: bool) -> bool {
+    is_ours()
+}
+
 /// Whether we are a job of a terminal: what its keyboard is for at the moment, or what `fg` may make so.
 pub(crate) fn is_ours() -> bool {
     // Fails for any terminal but our controlling one.
