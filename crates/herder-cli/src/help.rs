@@ -156,6 +156,12 @@ Scope:
   Without a cgroup, herder finds what is left among the orphans, which become
   its children; one that another user owns can't be ended.
 
+  --scope pidns is for programs that are not trusted: the program is born into a
+  PID namespace, which nobody leaves, and which the kernel ends as a whole. It
+  sees other pids, a /proc that shows those inside only, and its own mounts; an
+  ordinary user sees all others as nobody, and can't become one (--uid). Hosts
+  may forbid it: 125. Limits of memory, pids and cpu need a cgroup.
+
 Windows:
   The program and all that it starts are in a job object, which nothing leaves
   and which ends with herder, however that ends. --leak is kill or fail then.
@@ -170,8 +176,8 @@ Windows:
   one that comes to herder stops it as --stop says. When the console is closed
   the system tells both, and ends both after a few seconds.
 
-  Refused are --uid, --gid, --nice, --json fd:N, and the scopes cgroup, keeper
-  and group. No handles but the standard streams are passed on.
+  Refused are --uid, --gid, --nice, --json fd:N, and the scopes cgroup, pidns,
+  keeper and group. No handles but the standard streams are passed on.
 
 Report (--json):
   One JSON object on one line. `v` is 1 and changes when a field changes its
@@ -194,7 +200,7 @@ Report (--json):
   ready                 of the line that matched --ready-line: after_ms,
                         stream, line; null if there was none
   attempts              how it was stopped: step, after_ms, error
-  scope                 strength (job, cgroup, keeper, group, child);
+  scope                 strength (job, pidns, cgroup, keeper, group, child);
                         refusals: strength, reason of each that can't be
   survivors             who was left when it had ended: pid, command
   scope_empty           whether it is proved that nothing is left

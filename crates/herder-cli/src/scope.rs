@@ -26,6 +26,7 @@ pub(crate) struct Wanted {
 pub(crate) fn word(strength: Strength) -> &'static str {
     match strength {
         Strength::Job => "job",
+        Strength::PidNamespace => "pidns",
         Strength::Cgroup => "cgroup",
         Strength::Keeper => "keeper",
         Strength::Group => "group",
@@ -52,11 +53,13 @@ impl Wanted {
             // Refused when the program is started, if at all.
             ScopeKind::Cgroup => (Strength::Cgroup, Vec::new()),
             ScopeKind::Keeper => (Strength::Keeper, Vec::new()),
+            ScopeKind::Pidns => (Strength::PidNamespace, Vec::new()),
             ScopeKind::Job => (Strength::Job, Vec::new()),
             ScopeKind::Group | ScopeKind::None => (least, Vec::new()),
         };
         let required = match args.require_scope {
             Some(Required::Job) => Strength::Job,
+            Some(Required::Pidns) => Strength::PidNamespace,
             Some(Required::Cgroup) => Strength::Cgroup,
             Some(Required::Keeper) => Strength::Keeper,
             Some(Required::Group) => Strength::Group,
@@ -81,6 +84,7 @@ impl Wanted {
             ScopeKind::Auto => Containment::Auto,
             ScopeKind::Cgroup => Containment::Cgroup,
             ScopeKind::Keeper => Containment::Keeper,
+            ScopeKind::Pidns => Containment::PidNamespace,
             ScopeKind::Job => Containment::Job,
             ScopeKind::Group => Containment::Group,
             ScopeKind::None => Containment::None,
@@ -129,7 +133,7 @@ impl Wanted {
 /// The strongest that this host can do, and why it is not more.
 fn strongest(least: Strength, keepable: bool) -> (Strength, Vec<Refusal>) {
     let mut refusals = Vec::new();
-    for (strength, can) in contain::host() {
+    for (strength, can) in contain::host().into_iter().filter(|(strength, _)| !strength.is_opt_in()) {
         match can {
             // Whether there is a group is for the terminal to say.
             Ok(()) if strength <= Strength::Group => break,
@@ -150,6 +154,7 @@ fn too_weak(required: Strength, strength: Strength, kind: ScopeKind, refusals: &
         text.extend(["\n  ".to_owned(), refusal.to_string()]);
     }
     match kind {
+        _ if required == Strength::PidNamespace => text.push_str("; --scope pidns asks for it"),
         ScopeKind::Auto if required == Strength::Group => {
             text.push_str("; --group gives the program a process group of its own");
         }

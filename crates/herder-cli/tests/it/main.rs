@@ -15,6 +15,7 @@ mod help;
 mod init;
 mod json;
 mod limits;
+mod namespace;
 mod output;
 mod run;
 #[cfg(unix)]

@@ -68,6 +68,7 @@ pub(crate) fn strong() -> Vec<Containment> {
         Strength::Job => Some(Containment::Job),
         Strength::Cgroup => Some(Containment::Cgroup),
         Strength::Keeper => Some(Containment::Keeper),
+        Strength::PidNamespace => Some(Containment::PidNamespace),
         _ => None,
     });
     let strong: Vec<_> = strong.collect();

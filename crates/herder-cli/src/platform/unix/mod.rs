@@ -50,8 +50,11 @@ pub(crate) fn check_scope(args: &ScopeArgs) -> Result<(), String> {
     }
     // What a keeper holds ends with us; and a session of its own is not for those that are given a terminal.
     let lives_on = matches!(args.leak, LeakKind::Report | LeakKind::Ignore);
-    if args.scope == ScopeKind::Keeper && lives_on {
-        return Err("--scope keeper ends all that is left: --leak can only be kill or fail".into());
+    if let ScopeKind::Keeper | ScopeKind::Pidns = args.scope
+        && lives_on
+    {
+        let name = if args.scope == ScopeKind::Keeper { "keeper" } else { "pidns" };
+        return Err(format!("--scope {name} ends all that is left: --leak can only be kill or fail"));
     }
     Ok(())
 }
@@ -60,7 +63,7 @@ pub(crate) fn check_scope(args: &ScopeArgs) -> Result<(), String> {
 ///
 /// The rule for the terminal is our own: the library looks at standard input alone.
 pub(crate) fn set_group(command: &mut Command, own: bool, strength: Strength) {
-    if strength == Strength::Keeper {
+    if matches!(strength, Strength::Keeper | Strength::PidNamespace) {
         // A group comes with it, and one that is asked for would be one of ours.
     } else if own {
         command.process_group(0);
@@ -194,6 +197,10 @@ mod tests {
         let report = ScopeArgs { leak: LeakKind::Report, ..args(ScopeKind::Keeper, None) };
         assert!(Wanted::new(&report, false, false).unwrap_err().contains("--leak"));
         assert_eq!(strength(ScopeKind::Keeper, false), Ok(Strength::Keeper));
+        assert_eq!(strength(ScopeKind::Pidns, false), Ok(Strength::PidNamespace));
+        assert!(Wanted::new(&args(ScopeKind::Pidns, Some(Required::Cgroup)), false, false).is_ok());
+        let weak = Wanted::new(&args(ScopeKind::Auto, Some(Required::Pidns)), false, false).unwrap_err();
+        assert!(weak.contains("--scope pidns"), "{weak}");
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub(crate) const SIGNALS_DIFFER: bool = false;
 pub(crate) fn check_scope(args: &ScopeArgs) -> Result<(), String> {
     let kind = match args.scope {
         ScopeKind::Cgroup => Some("cgroup"),
+        ScopeKind::Pidns => Some("pidns"),
         ScopeKind::Keeper => Some("keeper"),
         ScopeKind::Group => Some("group"),
         ScopeKind::Auto | ScopeKind::Job | ScopeKind::None => None,
@@ -46,8 +47,8 @@ pub(crate) fn check_scope(args: &ScopeArgs) -> Result<(), String> {
             "--scope {kind} is not for Windows; --scope job holds all that the program starts"
         ));
     }
-    if matches!(args.require_scope, Some(Required::Cgroup | Required::Keeper)) {
-        return Err("--require-scope: cgroups and the keeper are not for Windows; write job".into());
+    if matches!(args.require_scope, Some(Required::Pidns | Required::Cgroup | Required::Keeper)) {
+        return Err("--require-scope: PID namespaces, cgroups and the keeper are not for Windows; write job".into());
     }
     match args.leak {
         LeakKind::Report => {

@@ -1,8 +1,10 @@
 //! A plan as an order: the same steps, to be taken elsewhere.
 
 use std::collections::HashSet;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::RawFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::super::child::{CloseFds, Move, Plan, Source};
 use super::super::keeper::order as sheet;
@@ -53,6 +55,16 @@ pub(super) fn name_inherited(plan: &mut Plan, inherit_fds: bool) -> Result<(), L
         plan.affinity = processors().ok();
     }
     Ok(())
+}
+
+/// Names the working directory by its path, for a child with mounts of its own: one that was opened elsewhere is none
+/// that it could tell the path of (getcwd(2)). One without a path, as it was removed, goes as it is.
+pub(super) fn name_dir(plan: &mut Plan) {
+    let Ok(here) = std::env::current_dir() else { return };
+    let asked = plan.cwd.as_ref().map(|dir| OsStr::from_bytes(dir.to_bytes()));
+    let dir = here.join(asked.unwrap_or_default());
+    // A path of the kernel's has no NUL in it.
+    plan.cwd = CString::new(dir.into_os_string().into_vec()).ok();
 }
 
 fn is_open(fd: RawFd) -> bool {
