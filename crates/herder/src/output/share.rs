@@ -11,8 +11,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use super::after_exit::Exit;
 use super::log::{Log, Taken};
-use super::reader::{Closing, Exit, Source, read};
+use super::reader::{Closing, Source, read};
 use super::{Capture, Captured, Collector, OutputEnd, Redact, Redactor};
 use super::{Replay, ShareOptions, Subscriber, Unread, WhenFull};
 

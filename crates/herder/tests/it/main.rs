@@ -35,6 +35,7 @@ mod lost_status;
 mod matrix;
 #[cfg(unix)]
 mod on_drop;
+mod ordered;
 mod output;
 #[cfg(unix)]
 mod owner;
