@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{Outlets, Shared};
 use crate::host::{Reader, Stamped};
-use crate::output::{Exit, Ordered, Redact, ShareOptions, SharedOutput, Writes};
+use crate::output::{Capture, Exit, Ordered, Redact, ShareOptions, SharedOutput, Writes};
 
 /// The child that a stream comes from.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Link {
     /// How long it may be quiet after the exit.
     pub(super) grace: Duration,
     pub(super) redact: Redact,
+    /// Of the command.
+    pub(super) capture: Capture,
 }
 
 impl Link {
@@ -36,7 +38,9 @@ impl Link {
         let exited = Box::pin(exited(self.shared));
         let grace = options.drain_grace.unwrap_or(self.grace);
         let exit = Exit { exited, grace };
-        let output = SharedOutput::with_exit(stream, options, self.redact, Some(exit));
+        let name = ["stdout", "stderr"][which];
+        let spill = options.capture.spill_path(name).or_else(|| self.capture.spill_path(name));
+        let output = SharedOutput::of_child(stream, options, self.redact, spill, Some(exit));
         self.outlets.put(which, output.clone());
         output
     }

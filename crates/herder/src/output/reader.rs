@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::after_exit::{AfterExit, Exit};
 use super::share::Inner;
-use super::{OutputEnd, Redactor};
+use super::{OutputEnd, Redactor, Spill};
 
 /// What is read at first at once; more if the stream gives more.
 const SMALL_BUFFER: usize = 8 * 1024;
@@ -29,19 +29,11 @@ const TURN: usize = 64 * 1024;
 
 /// A stream that is not read yet.
 pub(super) struct Source {
-    stream: Pin<Box<dyn AsyncRead + Send>>,
-    redactor: Redactor,
-    exit: Option<Exit>,
-}
-
-impl Source {
-    pub(super) fn new(
-        stream: Pin<Box<dyn AsyncRead + Send>>,
-        redactor: Redactor,
-        exit: Option<Exit>,
-    ) -> Self {
-        Self { stream, redactor, exit }
-    }
+    pub(super) stream: Pin<Box<dyn AsyncRead + Send>>,
+    pub(super) redactor: Redactor,
+    /// The file that all of it goes to.
+    pub(super) spill: Option<Spill>,
+    pub(super) exit: Option<Exit>,
 }
 
 impl fmt::Debug for Source {
@@ -63,7 +55,7 @@ impl Drop for Closing {
 /// The task: reads until the end.
 pub(super) async fn read(closing: Closing, source: Source) {
     let inner = &closing.0;
-    let mut redactor = source.redactor;
+    let (mut redactor, spill) = (source.redactor, source.spill);
     let mut input = Input { stream: source.stream, after: source.exit.map(AfterExit::new) };
     let mut buffers = Buffers::new(inner.chunk_size);
     let mut wakers = Vec::new();
@@ -78,8 +70,14 @@ pub(super) async fn read(closing: Closing, source: Source) {
             Ok(Read::Bytes(0)) => break OutputEnd::Eof,
             Ok(Read::Bytes(count)) => {
                 let chunk = redactor.push(buffers.take(count));
+                let copy = spill.as_ref().map(|spill| (spill, chunk.clone()));
                 let crowded = inner.push(chunk, redactor.stretches(), &mut wakers);
                 wakers.drain(..).for_each(std::task::Waker::wake);
+                if let Some((spill, chunk)) = copy {
+                    let blocked = Instant::now();
+                    inner.spill(spill, chunk).await;
+                    input.was_blocked(blocked);
+                }
                 since_turn += count;
                 if since_turn >= TURN || crowded {
                     // One that is faster than we are must not fill the log before its readers had a look at it. (To wake
@@ -96,8 +94,12 @@ pub(super) async fn read(closing: Closing, source: Source) {
             Err(error) => break OutputEnd::failed(&error),
         }
     };
+    let rest = redactor.end();
+    if let Some(spill) = &spill {
+        inner.spill(spill, rest.clone()).await;
+    }
     // Whoever waits is woken by the end.
-    inner.push(redactor.end(), redactor.stretches(), &mut wakers);
+    inner.push(rest, redactor.stretches(), &mut wakers);
     inner.close(end);
     wakers.into_iter().for_each(std::task::Waker::wake);
 }

@@ -12,6 +12,8 @@ mod support;
 
 mod api;
 #[cfg(unix)]
+mod bounds;
+#[cfg(unix)]
 mod cancel;
 mod consume;
 #[cfg(unix)]
@@ -52,6 +54,7 @@ mod share;
 mod share_child;
 #[cfg(unix)]
 mod shared_end;
+mod shared_spill;
 #[cfg(unix)]
 mod shortage;
 #[cfg(unix)]
