@@ -24,6 +24,8 @@
 mod disabled;
 mod scope_types;
 mod signal;
+#[cfg(unix)]
+mod stamp;
 mod step;
 mod types;
 #[cfg(any(windows, test))]
@@ -44,6 +46,8 @@ compile_error!("herder-sys has backends for Linux and Windows only, so far");
 
 pub use scope_types::{Limit, Mechanism, Member, OPT_IN, Refusal, ScopeStats};
 pub use signal::{ParseSignalError, Signal};
+#[cfg(unix)]
+pub use stamp::{Stamped, largest_stamped_write, receive_stamped, stamped_pipe};
 pub use step::{Group, SpawnStep};
 #[cfg(windows)]
 pub use sys::{Console, ExitWatch, KILL_CODE, WindowsRequest, candidates, check_command_line, compare_names};

@@ -61,6 +61,8 @@ pub enum SpawnErrorKind {
     Spill,
     /// There is no Tokio runtime, and feeding standard input, or seeing a program through, needs one.
     NoRuntime,
+    /// This system does not have what the command asks for: see [`Stdio::stamped`](crate::Stdio::stamped).
+    Unsupported,
     /// Something else; the source says what.
     Other,
 }

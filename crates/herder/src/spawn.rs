@@ -173,9 +173,11 @@ fn prepare(command: &Command, defaults: Defaults) -> Result<(Prepared, SpawnRequ
     let food = take_food(&streams[0], &name)?;
     let mut ends = Ends { food, ..Ends::default() };
     let mut wire = Wiring { name: &name, fds: Vec::with_capacity(3 + request.fds.len()) };
-    ends.stdin = wire.stream(0, &streams[0], host::pipe_to_child)?.map(ChildStdin::new);
-    ends.stdout = wire.stream(1, &streams[1], host::pipe_from_child)?.map(ChildStdout::new);
-    ends.stderr = wire.stream(2, &streams[2], host::pipe_from_child)?.map(ChildStderr::new);
+    let (to, from, stamped) = (host::pipe_to_child, host::pipe_from_child, host::stamped_from_child);
+    // Input is never stamped: that was refused before.
+    ends.stdin = wire.stream(0, &streams[0], to, to)?.map(ChildStdin::new);
+    ends.stdout = wire.stream(1, &streams[1], from, stamped)?.map(ChildStdout::new);
+    ends.stderr = wire.stream(2, &streams[2], from, stamped)?.map(ChildStderr::new);
     wire.fds.append(&mut request.fds);
     request.fds = wire.fds;
     let loose_herd = command.fold.as_ref().is_some_and(|fold| fold.is_loose()) && command.die_with_owner;
@@ -262,28 +264,44 @@ impl Wiring<'_> {
         &mut self,
         target: i32,
         kind: &StdioKind,
-        pipe: impl FnOnce() -> io::Result<(E, OwnedDescriptor)>,
+        pipe: fn() -> io::Result<(E, OwnedDescriptor)>,
+        stamped: fn() -> io::Result<(E, OwnedDescriptor)>,
     ) -> Result<Option<E>, SpawnError> {
         let source = match kind {
             StdioKind::Inherit => return Ok(None),
             StdioKind::Null => FdSource::Null,
             StdioKind::Fd(fd) => FdSource::Fd(Arc::clone(fd)),
             StdioKind::ToStdout => FdSource::Same(1),
+            StdioKind::Stamped => {
+                let made = stamped();
+                return self.ours(target, made, "no stamped stream", SpawnErrorKind::Unsupported);
+            }
             StdioKind::Piped | StdioKind::Bytes(_) | StdioKind::Reader(_) => {
-                let (ours, theirs) = pipe().map_err(|error| {
-                    let kind = match error.kind() {
-                        io::ErrorKind::Unsupported => SpawnErrorKind::NoRuntime,
-                        _ => SpawnErrorKind::OutOfResources,
-                    };
-                    let detail = format!("no pipe can be made: {error}");
-                    SpawnError::new(self.name, kind, detail, error).at(SpawnStep::Prepare)
-                })?;
-                self.fds.push((target, FdSource::Fd(Arc::new(theirs))));
-                return Ok(Some(ours));
+                return self.ours(target, pipe(), "no pipe", SpawnErrorKind::NoRuntime);
             }
         };
         self.fds.push((target, source));
         Ok(None)
+    }
+
+    /// Gives one end to the child and the other to us; `unsupported` is what it means if there is no such thing.
+    fn ours<E>(
+        &mut self,
+        target: i32,
+        made: io::Result<(E, OwnedDescriptor)>,
+        what: &str,
+        unsupported: SpawnErrorKind,
+    ) -> Result<Option<E>, SpawnError> {
+        let (ours, theirs) = made.map_err(|error| {
+            let kind = match error.kind() {
+                io::ErrorKind::Unsupported => unsupported,
+                _ => SpawnErrorKind::OutOfResources,
+            };
+            let detail = format!("{what} can be made: {error}");
+            SpawnError::new(self.name, kind, detail, error).at(SpawnStep::Prepare)
+        })?;
+        self.fds.push((target, FdSource::Fd(Arc::new(theirs))));
+        Ok(Some(ours))
     }
 }
 

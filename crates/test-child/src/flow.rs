@@ -68,6 +68,8 @@ impl<'a> Runner<'a> {
             Step::Bytes(Stream::Err, count) => output::bytes(io::stderr(), *count),
             Step::Both(count) => output::both(*count),
             Step::Lines(count) => output::lines(*count),
+            Step::Alternate(count) => output::alternate(*count),
+            Step::Drip(count) => output::drip(*count),
             Step::Tick(count, pause) => output::tick(*count, *pause),
             Step::WriteUntilEpipe => output::until_epipe(),
             Step::WriteFd(fd, text) => output::write_all(os::numbered(*fd, true)?, text),

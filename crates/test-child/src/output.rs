@@ -60,6 +60,24 @@ pub(crate) fn lines(count: u64) -> io::Result<()> {
     write_all(io::stdout(), block.as_bytes())
 }
 
+/// The lines 1 to `count`, each in a write of its own, on stdout and stderr in turn.
+pub(crate) fn alternate(count: u64) -> io::Result<()> {
+    for number in 1..=count {
+        let line = format!("{number}\n");
+        if number % 2 == 1 {
+            write_all(io::stdout(), line.as_bytes())?;
+        } else {
+            write_all(io::stderr(), line.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// So many bytes of the pattern on stdout, one by one.
+pub(crate) fn drip(count: u64) -> io::Result<()> {
+    (0..count).try_for_each(|done| write_all(io::stdout(), &[(done % PERIOD as u64) as u8]))
+}
+
 /// The lines 1 to `count`, with a pause before each.
 pub(crate) fn tick(count: u64, pause: Duration) -> io::Result<()> {
     for number in 1..=count {

@@ -61,6 +61,8 @@ fn step(argument: &OsStr) -> Result<Step, Wrong> {
         "ebytes" => Ok(Step::Bytes(Stream::Err, operand.size()?)),
         "both" => Ok(Step::Both(operand.size()?)),
         "lines" => Ok(Step::Lines(operand.number()?)),
+        "alternate" => Ok(Step::Alternate(operand.number()?)),
+        "drip" => Ok(Step::Drip(operand.size()?)),
         "tick" => {
             let (count, pause) = operand.pair()?;
             Ok(Step::Tick(count.number()?, pause.duration()?))

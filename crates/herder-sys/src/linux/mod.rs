@@ -24,6 +24,7 @@
 //! | `facts` | what this host can do |
 //! | `environ` | our own environment, for children that inherit it |
 //! | `fd` | pipes and descriptor flags |
+//! | `stamp` | pipes whose writes have times |
 
 mod abi;
 mod birth;
@@ -47,6 +48,7 @@ mod reaper;
 mod scope;
 mod spawn;
 mod stack;
+mod stamp;
 mod syscall;
 mod thread;
 mod waitid;
@@ -60,6 +62,7 @@ pub use pre_exec::PreExec;
 pub use process::ProcessHandle;
 pub use scope::{Scope, is_shortage, mechanism, tidy_scopes};
 pub use spawn::spawn;
+pub use stamp::{largest_stamped_write, receive_stamped, stamped_pipe};
 pub use thread::{is_permanent_thread, spawn_later, spawn_on_thread};
 
 use std::io;

@@ -29,6 +29,7 @@ mod scope_limits;
 mod scope_users;
 mod shortage;
 mod stalled;
+mod stamp;
 mod status;
 mod support;
 mod users;

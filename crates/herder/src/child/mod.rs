@@ -141,6 +141,7 @@ impl Ends {
             outlets: Arc::clone(&outlets),
             grace: settings.drain_grace,
             redact: settings.redact.clone(),
+            capture: settings.capture.clone(),
         };
         if let Some(stdout) = &mut self.stdout {
             stdout.link(link.clone());

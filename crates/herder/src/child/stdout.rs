@@ -5,14 +5,15 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use herder_sys::OwnedDescriptor;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{Outlets, Shared};
-use crate::host::Reader;
-use crate::output::{Exit, Redact, ShareOptions, SharedOutput};
+use crate::host::{Reader, Stamped};
+use crate::output::{Capture, Exit, Ordered, Redact, ShareOptions, SharedOutput, Writes};
 
 /// The child that a stream comes from.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Link {
     /// How long it may be quiet after the exit.
     pub(super) grace: Duration,
     pub(super) redact: Redact,
+    /// Of the command.
+    pub(super) capture: Capture,
 }
 
 impl Link {
@@ -32,18 +35,22 @@ impl Link {
         which: usize,
         options: &ShareOptions,
     ) -> SharedOutput {
-        let shared = self.shared;
-        let exited = async move {
-            // Its end can't be learnt: whoever waits for the child is told so; here the end of file is all there is.
-            if shared.exited().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
+        let exited = Box::pin(exited(self.shared));
         let grace = options.drain_grace.unwrap_or(self.grace);
-        let exit = Exit { exited: Box::pin(exited), grace };
-        let output = SharedOutput::with_exit(stream, options, self.redact, Some(exit));
+        let exit = Exit { exited, grace };
+        let name = ["stdout", "stderr"][which];
+        let spill = options.capture.spill_path(name).or_else(|| self.capture.spill_path(name));
+        let output = SharedOutput::of_child(stream, options, self.redact, spill, Some(exit));
         self.outlets.put(which, output.clone());
         output
+    }
+}
+
+/// Waits for the exit of the child. Where that can't be learnt, whoever waits for the child is told so; here the end of
+/// file is all there is.
+async fn exited(shared: Arc<Shared>) {
+    if shared.exited().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -135,4 +142,63 @@ output_end! {
 output_end! {
     /// Our end of the standard error of a child.
     ChildStderr, 1
+}
+
+impl ChildStdout {
+    /// Reads this and the other stream of the same child in the exact order in which they were written, with the stream
+    /// and the time of each piece.
+    ///
+    /// Both have to be [`Stdio::stamped`](crate::Stdio::stamped), which says what that means for the child. The streams
+    /// of two children are put in order, too: they end when both children have exited.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # if cfg!(target_os = "linux") {
+    /// use herder::{Command, Stdio, output::{LineOptions, Origin}};
+    ///
+    /// let mut command = Command::new("sh");
+    /// command.args(["-c", "echo one; echo two >&2; echo three"]).stdout(Stdio::stamped()).stderr(Stdio::stamped());
+    /// let mut child = command.spawn()?;
+    /// let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    /// let mut lines = stdout.in_order_with(stderr)?.lines(LineOptions::new());
+    /// let mut seen = Vec::new();
+    /// while let Some((origin, line)) = lines.next().await {
+    ///     seen.push((origin, line.text().into_owned()));
+    /// }
+    /// let expected = [(Origin::Stdout, "one"), (Origin::Stderr, "two"), (Origin::Stdout, "three")];
+    /// assert_eq!(seen, expected.map(|(origin, text)| (origin, text.to_owned())));
+    /// # }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if one of them is a pipe. Both are closed then.
+    pub fn in_order_with(mut self, mut stderr: ChildStderr) -> io::Result<Ordered> {
+        let links = [self.link.take(), stderr.link.take()];
+        let pipe = || io::Error::new(io::ErrorKind::InvalidInput, "a pipe has no times; see Stdio::stamped");
+        let mut redact = links.iter().map(|link| link.as_ref().map(|link| link.redact.clone()));
+        let mut side = |end: Reader| -> io::Result<(Box<dyn Writes + Send>, Redact)> {
+            let writes = Box::new(end.into_stamped().ok_or_else(pipe)?);
+            Ok((writes, redact.next().flatten().unwrap_or_default()))
+        };
+        let streams = [side(self.end)?, side(stderr.end)?];
+        let [Some(one), Some(other)] = links else { return Ok(Ordered::new(streams, None)) };
+        let grace = one.grace.max(other.grace);
+        let exited = async move {
+            exited(one.shared).await;
+            exited(other.shared).await;
+        };
+        Ok(Ordered::new(streams, Some(Exit { exited: Box::pin(exited), grace })))
+    }
+}
+
+impl Writes for Stamped {
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<(SystemTime, Bytes)>>> {
+        self.poll_write(context)
+    }
+
+    fn try_write(&mut self) -> io::Result<Option<(SystemTime, Bytes)>> {
+        self.try_write()
+    }
 }

@@ -133,6 +133,9 @@ fn check_streams([stdin, stdout, stderr]: &[StdioKind; 3]) -> Result<(), String>
     if feeds(stdout) || feeds(stderr) {
         return Err("bytes and readers are for standard input".into());
     }
+    if matches!(stdin, StdioKind::Stamped) {
+        return Err("only output can be stamped".into());
+    }
     if matches!(stdin, StdioKind::ToStdout) || matches!(stdout, StdioKind::ToStdout) {
         return Err("only standard error can go where standard output goes".into());
     }

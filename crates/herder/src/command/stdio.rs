@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     Inherit,
     Null,
     Piped,
+    Stamped,
     Fd(Arc<OwnedDescriptor>),
     Bytes(Bytes),
     Reader(Arc<Mutex<Option<SharedReader>>>),
@@ -56,6 +57,35 @@ impl Stdio {
     #[must_use]
     pub fn piped() -> Self {
         Self(Kind::Piped)
+    }
+
+    /// Output only, and only on Linux: as [`piped`](Self::piped), and the kernel writes down when each write was made. With
+    /// both streams like this, what is written to them can be read in its exact order, with the stream of each piece:
+    /// see [`ChildStdout::in_order_with`](crate::ChildStdout::in_order_with).
+    ///
+    /// It is not the default, because the child can tell the difference: its stream is no pipe, but a local socket
+    /// (unix(7), `SOCK_SEQPACKET`).
+    ///
+    /// - One write of more than 1 MiB fails (`EMSGSIZE`), and of more than 416 KiB where `net.core.wmem_max` has its
+    ///   usual 208 KiB. Programs that write a large text in one piece, as Python does, fail with it.
+    /// - `/dev/stdout` and `/dev/stderr` can't be opened (`ENXIO`): `echo >/dev/stderr` in a shell fails; `>&2` does not.
+    /// - Who writes when nobody reads any more gets `ECONNRESET` once and `EPIPE` then, and no SIGPIPE: a program that
+    ///   does not look at its errors, and would die in a pipe, goes on.
+    /// - Programs that look at what they write to may not know it: Node.js throws such output away without a word.
+    /// - A program that uses [`Child::stdout`](crate::Child::stdout) as standard input of another gets an error.
+    /// - What waits to be read is bounded as a pipe is, by bytes of the kernel: small writes count for 768 bytes each,
+    ///   and some 1300 of them wait.
+    ///
+    /// The descriptor is open for writing, no terminal, and inherited like any other. Each write comes as a piece of its
+    /// own: reading costs a system call for each of them.
+    ///
+    /// # Platform notes
+    ///
+    /// Elsewhere than on Linux, and where the kernel does not do it (gVisor), the command is not started:
+    /// [`SpawnErrorKind::Unsupported`](crate::error::SpawnErrorKind::Unsupported).
+    #[must_use]
+    pub fn stamped() -> Self {
+        Self(Kind::Stamped)
     }
 
     /// Standard input only: these bytes and then the end of input. A child that does not read them all, or none,
@@ -138,6 +168,7 @@ impl fmt::Debug for Kind {
             Self::Inherit => f.write_str("inherit"),
             Self::Null => f.write_str("null"),
             Self::Piped => f.write_str("piped"),
+            Self::Stamped => f.write_str("stamped"),
             Self::Fd(fd) => fmt::Debug::fmt(fd, f),
             Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
             Self::Reader(_) => f.write_str("reader"),

@@ -6,6 +6,7 @@
 //! | `program` | the files that a program name may mean, and why none of them could be executed |
 //! | `limits` | how large arguments and environment may be |
 //! | `streams` | our ends of a child's pipes |
+//! | `stamped` | those whose writes have times |
 //! | `exit` | being told of an exit |
 //! | `scope` | being told that a scope may be empty |
 //! | `stand_in` | limits for each process, where there is none for a tree |

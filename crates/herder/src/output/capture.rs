@@ -59,6 +59,9 @@ impl Capture {
     /// spill that replaced an existing file would destroy the evidence of the run before it, or the output of
     /// another run of the same reused command, and in a shared directory could be led elsewhere by a link.
     ///
+    /// A stream that is [shared](crate::ChildStdout::share) goes to its file as well: see
+    /// [`ShareOptions::capture`](super::ShareOptions::capture). One that was taken, and is read by hand, does not.
+    ///
     /// A file that can't be written to any more, say because the disk is full, does not end the run: the
     /// [`FileReport`](super::FileReport) tells how many bytes reached it and why no more.
     pub fn spill_to(mut self, path: impl Into<PathBuf>) -> Self {

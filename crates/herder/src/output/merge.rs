@@ -31,7 +31,8 @@ impl fmt::Display for Origin {
 /// Pieces of one stream are in order. Between the streams the order is the one in which they were read: what a program
 /// writes to both within a moment may come the other way round, because two pipes have no common order. Where the order
 /// has to be exact and the origin does not matter, let both be one pipe:
-/// [`Stdio::to_stdout`](crate::Stdio::to_stdout).
+/// [`Stdio::to_stdout`](crate::Stdio::to_stdout). Where both matter, there is
+/// [`ChildStdout::in_order_with`](crate::ChildStdout::in_order_with) on Linux.
 ///
 /// If pieces of both are there, they take turns: neither stream can keep the other from being read.
 ///

@@ -16,6 +16,7 @@
 use std::fmt;
 use std::io;
 
+mod after_exit;
 mod capture;
 mod collect;
 mod consume;
@@ -28,6 +29,7 @@ mod line_visit;
 mod lines;
 mod log;
 mod merge;
+mod ordered;
 mod reader;
 mod redact;
 mod share;
@@ -36,6 +38,7 @@ mod subscriber;
 mod visitor;
 mod vt;
 
+pub(crate) use after_exit::Exit;
 pub use capture::Capture;
 pub(crate) use capture::{Captured, Collector};
 pub use collect::{Collected, CollectedLines, KeepLines};
@@ -49,7 +52,8 @@ pub use line_stream::Lines;
 pub use lines::{Endings, Line, LineEnd, LineOptions, LineSplitter, TooLong};
 pub use log::{Replay, WhenFull};
 pub use merge::{Merged, Origin, merge};
-pub(crate) use reader::Exit;
+pub(crate) use ordered::Writes;
+pub use ordered::{Ordered, OrderedLines, Piece};
 #[cfg(feature = "redact")]
 pub use redact::PatternError;
 pub use redact::{Redact, Redactor};

@@ -6,14 +6,14 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::Sleep;
 
+use super::after_exit::{AfterExit, Exit};
 use super::share::Inner;
-use super::{OutputEnd, Redactor};
+use super::{OutputEnd, Redactor, Spill};
 
 /// What is read at first at once; more if the stream gives more.
 const SMALL_BUFFER: usize = 8 * 1024;
@@ -27,32 +27,13 @@ const POOL: usize = 3;
 /// After how many bytes the others have their turn.
 const TURN: usize = 64 * 1024;
 
-/// What a pipe can hold at most without privileges (`/proc/sys/fs/pipe-max-size`), twice: more than that, read after
-/// the exit, is not the child's.
-const LEFT_BEHIND: u64 = 2 * 1024 * 1024;
-
-/// When to give up a stream whose child has exited.
-pub(crate) struct Exit {
-    pub(crate) exited: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// How long the stream may be quiet then.
-    pub(crate) grace: Duration,
-}
-
 /// A stream that is not read yet.
 pub(super) struct Source {
-    stream: Pin<Box<dyn AsyncRead + Send>>,
-    redactor: Redactor,
-    exit: Option<Exit>,
-}
-
-impl Source {
-    pub(super) fn new(
-        stream: Pin<Box<dyn AsyncRead + Send>>,
-        redactor: Redactor,
-        exit: Option<Exit>,
-    ) -> Self {
-        Self { stream, redactor, exit }
-    }
+    pub(super) stream: Pin<Box<dyn AsyncRead + Send>>,
+    pub(super) redactor: Redactor,
+    /// The file that all of it goes to.
+    pub(super) spill: Option<Spill>,
+    pub(super) exit: Option<Exit>,
 }
 
 impl fmt::Debug for Source {
@@ -74,7 +55,7 @@ impl Drop for Closing {
 /// The task: reads until the end.
 pub(super) async fn read(closing: Closing, source: Source) {
     let inner = &closing.0;
-    let mut redactor = source.redactor;
+    let (mut redactor, spill) = (source.redactor, source.spill);
     let mut input = Input { stream: source.stream, after: source.exit.map(AfterExit::new) };
     let mut buffers = Buffers::new(inner.chunk_size);
     let mut wakers = Vec::new();
@@ -89,8 +70,14 @@ pub(super) async fn read(closing: Closing, source: Source) {
             Ok(Read::Bytes(0)) => break OutputEnd::Eof,
             Ok(Read::Bytes(count)) => {
                 let chunk = redactor.push(buffers.take(count));
+                let copy = spill.as_ref().map(|spill| (spill, chunk.clone()));
                 let crowded = inner.push(chunk, redactor.stretches(), &mut wakers);
                 wakers.drain(..).for_each(std::task::Waker::wake);
+                if let Some((spill, chunk)) = copy {
+                    let blocked = Instant::now();
+                    inner.spill(spill, chunk).await;
+                    input.was_blocked(blocked);
+                }
                 since_turn += count;
                 if since_turn >= TURN || crowded {
                     // One that is faster than we are must not fill the log before its readers had a look at it. (To wake
@@ -107,8 +94,12 @@ pub(super) async fn read(closing: Closing, source: Source) {
             Err(error) => break OutputEnd::failed(&error),
         }
     };
+    let rest = redactor.end();
+    if let Some(spill) = &spill {
+        inner.spill(spill, rest.clone()).await;
+    }
     // Whoever waits is woken by the end.
-    inner.push(redactor.end(), redactor.stretches(), &mut wakers);
+    inner.push(rest, redactor.stretches(), &mut wakers);
     inner.close(end);
     wakers.into_iter().for_each(std::task::Waker::wake);
 }
@@ -152,67 +143,6 @@ impl Input {
         if let Some(after) = &mut self.after {
             after.blocked += since.elapsed();
         }
-    }
-}
-
-/// Watches for the exit of the child, and a stream that goes on all the same.
-struct AfterExit {
-    exit: Exit,
-    exited_at: Option<Instant>,
-    /// How long we were blocked since then.
-    blocked: Duration,
-    /// What was read since then.
-    read: u64,
-    /// How long we have waited for bytes since then.
-    waited: Duration,
-    quiet: Option<(Instant, Pin<Box<Sleep>>)>,
-}
-
-impl AfterExit {
-    fn new(exit: Exit) -> Self {
-        let (blocked, waited) = (Duration::ZERO, Duration::ZERO);
-        Self { exit, exited_at: None, blocked, read: 0, waited, quiet: None }
-    }
-
-    fn has_exited(&self) -> bool {
-        self.exited_at.is_some()
-    }
-
-    fn poll_exited(&mut self, context: &mut Context<'_>) -> bool {
-        if self.exited_at.is_none() && self.exit.exited.as_mut().poll(context).is_ready() {
-            self.exited_at = Some(Instant::now());
-            self.blocked = Duration::ZERO;
-        }
-        self.has_exited()
-    }
-
-    fn long(&self) -> Duration {
-        self.exit.grace.saturating_mul(10)
-    }
-
-    /// Nothing is there to be read: ready if it has been so for long enough.
-    fn poll_quiet(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if !self.poll_exited(context) {
-            return Poll::Pending;
-        }
-        let left = self.exit.grace.min(self.long().saturating_sub(self.waited));
-        let quiet = self.quiet.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
-        quiet.1.as_mut().poll(context)
-    }
-
-    /// Something is there to be read.
-    fn has_bytes(&mut self, context: &mut Context<'_>) {
-        if let Some((since, _)) = self.quiet.take() {
-            self.waited += since.elapsed();
-        }
-        // One that always has bytes leaves no other time to ask.
-        self.poll_exited(context);
-    }
-
-    fn is_flooded(&mut self, count: usize) -> bool {
-        let Some(exited_at) = self.exited_at else { return false };
-        self.read += count as u64;
-        self.read > LEFT_BEHIND && exited_at.elapsed().saturating_sub(self.blocked) >= self.long()
     }
 }
 

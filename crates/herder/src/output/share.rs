@@ -1,9 +1,10 @@
 //! One stream for many readers: the handle, and the state behind it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::AsyncRead;
@@ -11,9 +12,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use super::after_exit::Exit;
 use super::log::{Log, Taken};
-use super::reader::{Closing, Exit, Source, read};
-use super::{Capture, Captured, Collector, OutputEnd, Redact, Redactor};
+use super::reader::{Closing, Source, read};
+use super::{Capture, Captured, Collector, FileReport, OutputEnd, Redact, Redactor, Spill};
 use super::{Replay, ShareOptions, Subscriber, Unread, WhenFull};
 
 /// An output stream that any number of subscribers read, each at its own pace.
@@ -44,6 +46,8 @@ pub(super) struct Inner {
     state: Mutex<State>,
     pub(super) chunk_size: usize,
     ended: Notify,
+    /// The file that has the whole stream, or why there is none.
+    spill: Option<Result<Spill, Box<FileReport>>>,
 }
 
 struct State {
@@ -59,6 +63,8 @@ struct State {
     handles: usize,
     kept: Collector,
     redactions: u64,
+    /// Whether the reader waits for the file.
+    spilling: bool,
     last: Option<Instant>,
     end: Option<OutputEnd>,
 }
@@ -66,31 +72,43 @@ struct State {
 impl SharedOutput {
     /// Shares any reader.
     pub fn new(source: impl AsyncRead + Send + 'static, options: &ShareOptions) -> Self {
-        Self::with_exit(source, options, Redact::new(), None)
+        Self::of_child(source, options, Redact::new(), None, None)
     }
 
-    /// Shares a stream that may be held open after the exit of the child it comes from.
-    pub(crate) fn with_exit(
+    /// Shares a stream of a child, which may be held open after its exit, and makes the file for all of it.
+    pub(crate) fn of_child(
         source: impl AsyncRead + Send + 'static,
         options: &ShareOptions,
         redact: Redact,
+        spill: Option<PathBuf>,
         exit: Option<Exit>,
     ) -> Self {
         let block = options.chunk_size;
+        let create = |path: PathBuf| {
+            Spill::create(path.clone()).map_err(|error| Box::new(FileReport::not_made(path, &error)))
+        };
+        let spill = spill.map(create);
+        let file = spill.clone().and_then(Result::ok);
         let state = State {
             log: Log::new(options.capacity, options.replay, block),
             unread: options.unread,
-            source: Some(Source::new(Box::pin(source), Redactor::new(redact), exit)),
+            source: Some(Source {
+                stream: Box::pin(source),
+                redactor: Redactor::new(redact),
+                spill: file,
+                exit,
+            }),
             task: None,
             reader: None,
             waiting: Vec::new(),
             handles: 1,
             kept: Collector::new(&options.capture),
             redactions: 0,
+            spilling: false,
             last: None,
             end: None,
         };
-        let inner = Inner { state: Mutex::new(state), chunk_size: block, ended: Notify::new() };
+        let inner = Inner { state: Mutex::new(state), chunk_size: block, ended: Notify::new(), spill };
         Self { inner: Arc::new(inner) }
     }
 
@@ -176,6 +194,19 @@ impl SharedOutput {
     /// Whether reading waits for a subscriber.
     pub(crate) fn is_held_up(&self) -> bool {
         self.inner.lock().reader.is_some()
+    }
+
+    /// Whether reading waits for the file.
+    pub(crate) fn is_spilling(&self) -> bool {
+        self.inner.lock().spilling
+    }
+
+    /// What became of the file. Waits no longer than `patience` for what is on its way to it.
+    pub(crate) async fn spill(&self, patience: Duration) -> Option<FileReport> {
+        Some(match self.inner.spill.as_ref()? {
+            Ok(spill) => spill.finish_within(patience).await,
+            Err(report) => FileReport::clone(report),
+        })
     }
 
     /// What was kept for the report, and what is known of the stream.
@@ -284,6 +315,13 @@ impl Inner {
 
     pub(super) fn end(&self) -> Option<OutputEnd> {
         self.lock().end.clone()
+    }
+
+    /// Hands a chunk over to the file.
+    pub(super) async fn spill(&self, spill: &Spill, chunk: Bytes) {
+        self.lock().spilling = true;
+        spill.push(chunk).await;
+        self.lock().spilling = false;
     }
 
     /// How many bytes the reader may read now; waits until there is room for some.

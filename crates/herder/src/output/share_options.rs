@@ -31,7 +31,7 @@ pub struct ShareOptions {
     pub(super) replay: u64,
     pub(super) chunk_size: usize,
     pub(super) unread: Unread,
-    pub(super) capture: Capture,
+    pub(crate) capture: Capture,
     pub(crate) drain_grace: Option<Duration>,
 }
 
@@ -76,8 +76,12 @@ impl ShareOptions {
         self
     }
 
-    /// How much of the stream stands in the [`Report`](crate::Report) of the run, whatever subscribers do. Without it
-    /// the report has only the number of bytes. A file is not written: see [`Subscriber::copy_to`](super::Subscriber::copy_to).
+    /// How much of the stream of a child stands in the [`Report`](crate::Report) of its run, whatever subscribers do.
+    /// Without it the report has only the number of bytes.
+    ///
+    /// The [file](Capture::spill_to) is that of this capture or, without one, that of the command's. It is made when the
+    /// stream is shared, and blocks as making a file does; if it can't be made, nothing is written, and the
+    /// [`FileReport`](super::FileReport) says why. A disk that is slow holds the child back.
     pub fn capture(mut self, capture: Capture) -> Self {
         self.capture = capture;
         self

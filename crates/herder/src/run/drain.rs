@@ -55,7 +55,7 @@ impl Activity {
 
     /// Whether a chunk is on its way to a file or a writer.
     pub(super) fn is_delivering(&self) -> bool {
-        self.is_held_up() || self.state().delivering > 0
+        self.is_held_up() || self.shared.iter().any(SharedOutput::is_spilling) || self.state().delivering > 0
     }
 
     /// Whether a subscriber of a shared stream keeps it from being read.
@@ -246,19 +246,19 @@ impl<'a> Drain<'a> {
         }
         let patience = grace.max(Duration::from_secs(10));
         self.deliver_rest(grace).await;
-        let spill = match &mut self.spill {
-            Some(spill) => {
-                let finished = tokio::time::timeout(patience, spill.finish()).await.ok();
-                Some(finished.unwrap_or_else(|| spill.report()))
-            }
-            None => None,
-        };
         if let Some(shared) = self.shared {
+            // One that was given up may be read on, and written, without end.
+            let patience = if shared.end().is_some() { patience } else { grace };
+            let spill = shared.spill(patience).await;
             let given_up = if shared.is_held_up() { OutputEnd::NotTaken } else { OutputEnd::StillHeld };
             let (bytes, captured) = shared.take_kept();
             let report = StreamReport::new(captured, shared.end().unwrap_or(given_up), spill);
             return (bytes, report.with_redactions(shared.redactions()));
         }
+        let spill = match &self.spill {
+            Some(spill) => Some(spill.finish_within(patience).await),
+            None => None,
+        };
         let (bytes, captured) = self.collector.finish();
         let report = StreamReport::new(captured, self.end, spill);
         (bytes, report.with_redactions(self.redactor.map_or(0, |redactor| redactor.stretches())))

@@ -101,7 +101,7 @@ impl Command {
     async fn see_through(&self, defaults: Defaults) -> Result<Report, RunError> {
         need_runtime(&self.display_name())?;
         // Made before the child: an existing file, or a full disk, should cost nothing.
-        let spills = Spills::create(&self.capture, &self.display_name())?;
+        let spills = Spills::create(&self.capture, &self.display_name(), [true; 2])?;
         let files = spills.paths();
         let failed = match self.begin(defaults).await {
             Ok(mut child) => {
@@ -159,7 +159,10 @@ impl Child {
         stderr: Option<Tee<'a>>,
     ) -> Result<Report, RunError> {
         need_runtime(self.name())?;
-        let spills = Spills::create(&self.settings.capture, self.name())?;
+        // Those that are shared have theirs.
+        let shared = self.outlets.as_ref().map(|outlets| outlets.get()).unwrap_or_default();
+        let wanted = shared.each_ref().map(Option::is_none);
+        let spills = Spills::create(&self.settings.capture, self.name(), wanted)?;
         match join(self, spills, [stdout, stderr]).await? {
             Ok(report) => Ok(report),
             // A child that was handed out has been seen to run.
@@ -205,15 +208,16 @@ fn need_runtime(name: &str) -> Result<(), SpawnError> {
 struct Spills([Option<Spill>; 2]);
 
 impl Spills {
-    fn create(capture: &Capture, name: &str) -> Result<Self, SpawnError> {
-        let create = |stream| {
-            let Some(path) = capture.spill_path(stream) else { return Ok(None) };
+    fn create(capture: &Capture, name: &str, wanted: [bool; 2]) -> Result<Self, SpawnError> {
+        let create = |stream, wanted: bool| {
+            let path = capture.spill_path(stream).filter(|_| wanted);
+            let Some(path) = path else { return Ok(None) };
             Spill::create(path.clone()).map(Some).map_err(|error| {
                 let detail = format!("the file {} for its {stream} can't be made: {error}", path.display());
                 SpawnError::new(name, SpawnErrorKind::Spill, detail, error)
             })
         };
-        Ok(Self([create("stdout")?, create("stderr")?]))
+        Ok(Self([create("stdout", wanted[0])?, create("stderr", wanted[1])?]))
     }
 
     fn paths(&self) -> Vec<PathBuf> {

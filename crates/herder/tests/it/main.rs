@@ -11,6 +11,8 @@
 mod support;
 
 mod api;
+#[cfg(unix)]
+mod bounds;
 mod cancel;
 mod consume;
 #[cfg(unix)]
@@ -30,6 +32,7 @@ mod lost_status;
 mod matrix;
 #[cfg(unix)]
 mod on_drop;
+mod ordered;
 mod output;
 #[cfg(unix)]
 mod owner;
@@ -45,6 +48,7 @@ mod share;
 mod share_child;
 #[cfg(unix)]
 mod shared_end;
+mod shared_spill;
 #[cfg(unix)]
 mod shortage;
 #[cfg(unix)]

@@ -249,37 +249,6 @@ fn a_grandchild_that_never_stops_writing_hangs_no_consumer() {
     });
 }
 
-/// It is looked up in `/proc`.
-#[cfg(unix)]
-#[test]
-fn memory_stays_near_what_is_configured() {
-    crate::support::alone::alone(|| {
-        run(async {
-            let before = peak();
-            let mut child = piped(&["bytes:256M"]).spawn().unwrap();
-            let options = ShareOptions::new().capture(Capture::tail(1 << 20));
-            let stdout = child.stdout.take().unwrap().share_with(&options);
-            // One that is 1 MiB behind for ever, and one that keeps the last 8 MiB.
-            let slow = stdout.subscribe_with(Replay::All, WhenFull::DropNewest);
-            let collect = stdout.subscribe().collect(&Capture::tail(8 << 20));
-            let collected = within(collect.wait()).await.unwrap().value;
-            assert_eq!((collected.total(), collected.bytes().len()), (256 << 20, 8 << 20));
-            drop(slow);
-            assert!(within(child.wait_with_output()).await.unwrap().success());
-            let taken = peak() - before;
-            assert!(taken < 24 * 1024, "{taken} KiB");
-        });
-    });
-}
-
-#[cfg(unix)]
-/// The most memory that this process has had, in KiB.
-fn peak() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    peak.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 // T14: no pipe and no task at all, and the child's output is the null device.
 #[cfg(unix)]
 #[test]

@@ -63,6 +63,25 @@ fn files_are_read_and_written_by_the_child_itself() {
 }
 
 #[test]
+fn output_to_a_file_does_not_pass_through_us() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let mut command = Command::new("readlink");
+        command.args(["/proc/self/fd/1", "/proc/self/fd/2"]);
+        command.stdout(File::create(&path).unwrap()).stderr(Stdio::to_stdout());
+        let report = command.output().await.unwrap();
+        // Both are the file itself, and there is nothing here to read from.
+        let name = path.display();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{name}\n{name}\n"));
+        assert_eq!((report.stdout.len(), report.stdout_report().end()), (0, &OutputEnd::NotCaptured));
+        let child = command.spawn().unwrap();
+        assert!(child.stdout.is_none() && child.stderr.is_none());
+        child.wait_with_output().await.unwrap();
+    });
+}
+
+#[test]
 fn the_pipes_of_std_fit() {
     run(async {
         let (mut reader, writer) = std::io::pipe().unwrap();

@@ -48,7 +48,9 @@ pub(crate) fn check_scope(args: &ScopeArgs) -> Result<(), String> {
         ));
     }
     if matches!(args.require_scope, Some(Required::Pidns | Required::Cgroup | Required::Keeper)) {
-        return Err("--require-scope: PID namespaces, cgroups and the keeper are not for Windows; write job".into());
+        return Err(
+            "--require-scope: PID namespaces, cgroups and the keeper are not for Windows; write job".into()
+        );
     }
     match args.leak {
         LeakKind::Report => {

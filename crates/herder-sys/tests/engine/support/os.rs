@@ -275,3 +275,30 @@ pub(crate) fn set_attribute(path: &std::path::Path, name: &std::ffi::CStr, value
         unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
     check(result.into());
 }
+
+/// One write of `bytes` on a local socket, with a descriptor as a present.
+pub(crate) fn send_with(socket: &OwnedFd, bytes: &[u8], present: &File) {
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let mut control = [0u64; 8];
+    // SAFETY: zero is a value of every field.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    // SAFETY: arithmetic only.
+    message.msg_controllen = unsafe { libc::CMSG_SPACE(4) } as _;
+    // SAFETY: the control buffer has room for a header.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    // SAFETY: as above; nobody else looks at it.
+    let head = unsafe { header.as_mut() }.expect("a header");
+    head.cmsg_level = libc::SOL_SOCKET;
+    head.cmsg_type = libc::SCM_RIGHTS;
+    // SAFETY: arithmetic only.
+    head.cmsg_len = unsafe { libc::CMSG_LEN(4) } as _;
+    // SAFETY: the data stand behind the header.
+    let data = unsafe { libc::CMSG_DATA(header) };
+    // SAFETY: there is room for one number.
+    unsafe { data.cast::<RawFd>().write_unaligned(present.as_raw_fd()) };
+    // SAFETY: both buffers are as long as the header says.
+    check(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, 0) } as i64);
+}

@@ -8,9 +8,15 @@ use std::task::{Context, Poll};
 use tokio::io::Interest;
 
 use super::end::End;
+use super::stamped::Stamped;
 
 /// What a child writes, as it arrives.
-pub(crate) struct Reader(End<PipeReader>);
+pub(crate) struct Reader(Kind);
+
+enum Kind {
+    Pipe(End<PipeReader>),
+    Stamped(Box<Stamped>),
+}
 
 /// What a child is to read.
 #[derive(Debug)]
@@ -19,7 +25,7 @@ pub(crate) struct Writer(End<PipeWriter>);
 /// A pipe that the child writes to: our end and the child's.
 pub(crate) fn pipe_from_child() -> io::Result<(Reader, OwnedFd)> {
     let pipe = herder_sys::pipe(false)?;
-    Ok((Reader(End::new(pipe.ours.into(), Interest::READABLE)), pipe.theirs))
+    Ok((Reader(Kind::Pipe(End::new(pipe.ours.into(), Interest::READABLE))), pipe.theirs))
 }
 
 /// A pipe that the child reads from: our end and the child's.
@@ -34,12 +40,36 @@ impl Reader {
         context: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.0.poll_io(context, |mut pipe| pipe.read(buffer))
+        match &mut self.0 {
+            Kind::Pipe(end) => end.poll_io(context, |mut pipe| pipe.read(buffer)),
+            Kind::Stamped(stamped) => stamped.poll_read(context, buffer),
+        }
     }
 
     /// The end, to be given to another process: its calls block from now on.
     pub(crate) fn into_descriptor(self) -> io::Result<OwnedFd> {
-        blocking(self.0.into_pipe()?.into())
+        match self.0 {
+            Kind::Pipe(end) => blocking(end.into_pipe()?.into()),
+            // Whoever reads with a buffer smaller than a write would lose the rest of it (recv(2)).
+            Kind::Stamped(_) => {
+                let message = "a stamped stream can't be a stream of another process; copy the bytes";
+                Err(io::Error::new(io::ErrorKind::Unsupported, message))
+            }
+        }
+    }
+
+    /// The same, write by write, if the writes have times.
+    pub(crate) fn into_stamped(self) -> Option<Stamped> {
+        match self.0 {
+            Kind::Pipe(_) => None,
+            Kind::Stamped(stamped) => Some(*stamped),
+        }
+    }
+}
+
+impl From<Stamped> for Reader {
+    fn from(stamped: Stamped) -> Self {
+        Self(Kind::Stamped(Box::new(stamped)))
     }
 }
 
@@ -52,7 +82,10 @@ impl fmt::Debug for Reader {
 
 impl AsRawFd for Reader {
     fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        match &self.0 {
+            Kind::Pipe(end) => end.as_raw_fd(),
+            Kind::Stamped(stamped) => stamped.as_raw_fd(),
+        }
     }
 }
 

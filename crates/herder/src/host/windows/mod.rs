@@ -5,6 +5,7 @@ mod limits;
 mod program;
 mod scope;
 mod settings;
+mod stamped;
 mod stand_in;
 mod streams;
 
@@ -13,6 +14,7 @@ pub(crate) use limits::check_sizes;
 pub(crate) use program::{candidates, diagnose};
 pub(crate) use scope::ScopeWatch;
 pub(crate) use settings::Settings;
+pub(crate) use stamped::{Stamped, stamped_from_child};
 pub(crate) use stand_in::{each_process, limit_memory_of_each};
 pub(crate) use streams::{Reader, Writer, pipe_from_child, pipe_to_child};
 

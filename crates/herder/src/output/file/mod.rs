@@ -41,6 +41,11 @@ impl FileReport {
         Self { path, written: 0, error: None, rotated: Rotated::default() }
     }
 
+    /// The report on a file that could not be made.
+    pub(super) fn not_made(path: PathBuf, error: &io::Error) -> Self {
+        Self { error: Some(failure(error)), ..Self::new(path) }
+    }
+
     /// The file; that which is written to, if it is rotated.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -20,10 +21,16 @@ use super::{Failure, FileReport, failure};
 /// How many bytes may wait for the disk before the reader waits too, and with it, once its pipe is full, the process.
 const QUEUE_BYTES: usize = 1024 * 1024;
 
-/// A file that is given a stream chunk by chunk.
+/// A file that is given a stream chunk by chunk. Cloned, it is the same file.
 #[derive(Debug)]
 pub(crate) struct Spill<W = File> {
     shared: Arc<Shared<W>>,
+}
+
+impl<W> Clone for Spill<W> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
 }
 
 #[derive(Debug)]
@@ -38,7 +45,7 @@ struct State<W> {
     writer: Option<Writer<W>>,
     report: FileReport,
     /// Who waits for progress.
-    waker: Option<Waker>,
+    wakers: Vec<Waker>,
 }
 
 impl Spill {
@@ -54,7 +61,6 @@ impl Spill {
     }
 }
 
-#[expect(clippy::needless_pass_by_ref_mut, reason = "exclusive, so that only one caller waits for progress")]
 impl<W: Write + Send + 'static> Spill<W> {
     /// For a writer that is there; the path is for the report.
     pub(in crate::output) fn new(path: PathBuf, out: W) -> Self {
@@ -63,7 +69,7 @@ impl<W: Write + Send + 'static> Spill<W> {
             bytes: 0,
             writer: Some(Writer { out, written: 0, error: None }),
             report: FileReport::new(path),
-            waker: None,
+            wakers: Vec::new(),
         };
         Self { shared: Arc::new(Shared(Mutex::new(state))) }
     }
@@ -73,7 +79,7 @@ impl<W: Write + Send + 'static> Spill<W> {
     /// # Cancel safety
     ///
     /// Cancelled, it has not taken the chunk.
-    pub(crate) async fn push(&mut self, chunk: Bytes) {
+    pub(crate) async fn push(&self, chunk: Bytes) {
         poll_fn(|context| self.poll_room(context)).await;
         self.add(chunk);
     }
@@ -83,9 +89,17 @@ impl<W: Write + Send + 'static> Spill<W> {
     /// # Cancel safety
     ///
     /// Cancelled, writing goes on; it may be called again.
-    pub(crate) async fn finish(&mut self) -> FileReport {
+    pub(crate) async fn finish(&self) -> FileReport {
         poll_fn(|context| self.poll_idle(context)).await;
         self.report()
+    }
+
+    /// The same, but waits no longer than `patience`: a disk may hang.
+    pub(crate) async fn finish_within(&self, patience: Duration) -> FileReport {
+        match tokio::time::timeout(patience, self.finish()).await {
+            Ok(report) => report,
+            Err(_) => self.report(),
+        }
     }
 
     /// What became of it so far, for a file that hangs: says how much is written now, without waiting.
@@ -94,17 +108,17 @@ impl<W: Write + Send + 'static> Spill<W> {
     }
 
     /// Ready when a chunk may be added.
-    pub(super) fn poll_room(&mut self, context: &Context<'_>) -> Poll<()> {
+    pub(super) fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
         self.shared.poll_while(context, |state| state.bytes >= QUEUE_BYTES)
     }
 
     /// Ready when everything is written, or failed to be.
-    pub(super) fn poll_idle(&mut self, context: &Context<'_>) -> Poll<()> {
+    pub(super) fn poll_idle(&self, context: &Context<'_>) -> Poll<()> {
         self.shared.poll_while(context, |state| state.bytes > 0 || state.writer.is_none())
     }
 
     /// Hands over a chunk, whether there is room or not.
-    pub(super) fn add(&mut self, chunk: Bytes) {
+    pub(super) fn add(&self, chunk: Bytes) {
         if chunk.is_empty() {
             return;
         }
@@ -134,7 +148,9 @@ impl<W: Write> Shared<W> {
         if !busy(&state) {
             return Poll::Ready(());
         }
-        state.waker = Some(context.waker().clone());
+        if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            state.wakers.push(context.waker().clone());
+        }
         Poll::Pending
     }
 
@@ -147,15 +163,15 @@ impl<W: Write> Shared<W> {
             state.report.written = writer.written;
             state.report.error.clone_from(&writer.error);
             let batch = std::mem::take(&mut state.chunks);
-            let waker = state.waker.take();
+            let wakers = std::mem::take(&mut state.wakers);
             if batch.is_empty() && flushed {
                 state.writer = Some(writer);
                 drop(state);
-                waker.into_iter().for_each(Waker::wake);
+                wakers.into_iter().for_each(Waker::wake);
                 return;
             }
             drop(state);
-            waker.into_iter().for_each(Waker::wake);
+            wakers.into_iter().for_each(Waker::wake);
             done = batch.iter().map(Bytes::len).sum();
             batch.iter().for_each(|chunk| writer.write(chunk));
             flushed = batch.is_empty();
@@ -259,7 +275,7 @@ mod tests {
     #[test]
     fn a_full_disk_takes_what_fits_and_the_rest_goes_by() {
         runtime().block_on(async {
-            let mut spill = Spill::new("disk".into(), Disk { room: 10, step: 3 });
+            let spill = Spill::new("disk".into(), Disk { room: 10, step: 3 });
             for _ in 0..5 {
                 spill.push(Bytes::from_static(b"abcd")).await;
             }
@@ -275,7 +291,7 @@ mod tests {
     fn a_slow_disk_holds_the_reader_back_and_cancelling_loses_nothing() {
         runtime().block_on(async {
             let (tick, disk) = mpsc::channel();
-            let mut spill = Spill::new("slow".into(), SlowDisk(disk));
+            let spill = Spill::new("slow".into(), SlowDisk(disk));
             spill.push(Bytes::from(vec![0; QUEUE_BYTES])).await;
             tokio::select! {
                 biased;
@@ -313,7 +329,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("out");
             let report = runtime().block_on(async {
-                let mut spill = Spill::create(path.clone()).unwrap();
+                let spill = Spill::create(path.clone()).unwrap();
                 for chunk in &chunks {
                     spill.push(Bytes::copy_from_slice(chunk)).await;
                 }

@@ -1,0 +1,39 @@
+//! Streams whose writes have times: there are none.
+
+use std::io;
+use std::os::windows::io::OwnedHandle;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use super::streams::Reader;
+
+/// There is none.
+pub(crate) enum Stamped {}
+
+/// Refused.
+pub(crate) fn stamped_from_child() -> io::Result<(Reader, OwnedHandle)> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+impl Reader {
+    /// Never.
+    #[expect(clippy::unused_self, reason = "as elsewhere")]
+    pub(crate) fn into_stamped(self) -> Option<Stamped> {
+        None
+    }
+}
+
+impl Stamped {
+    pub(crate) fn poll_write(
+        &mut self,
+        _: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<(SystemTime, Bytes)>>> {
+        match *self {}
+    }
+
+    pub(crate) fn try_write(&mut self) -> io::Result<Option<(SystemTime, Bytes)>> {
+        match *self {}
+    }
+}
