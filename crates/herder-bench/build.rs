@@ -7,6 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+const PEERS: [&str; 7] =
+    ["tokio", "async-process", "duct", "subprocess", "process-wrap", "tokio-process-tools", "processkit"];
+
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     for (mode, variable) in
@@ -24,7 +27,7 @@ fn main() {
     }
     let lock = Path::new("../../Cargo.lock");
     let text = fs::read_to_string(lock).unwrap_or_default();
-    println!("cargo::rustc-env=HERDER_BENCH_PEERS={}", versions(&text, &["tokio", "async-process"]));
+    println!("cargo::rustc-env=HERDER_BENCH_PEERS={}", versions(&text, &PEERS));
     println!("cargo::rerun-if-changed={}", lock.display());
     println!("cargo::rerun-if-changed=tiny/tiny.rs");
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,9 +1,9 @@
 //! Ways of running processes, side by side in one run: Herder, its peers, and the bare system calls.
 //!
 //! ```text
-//! cargo run --release -p herder-bench -- --quick                       # everything, in half a minute
+//! cargo run --release -p herder-bench -- all --docs docs               # everything, into the documentation
+//! cargo run --release -p herder-bench -- --quick all                   # the same in a minute or two, to stdout
 //! cargo run --release -p herder-bench -- --json out.json output alive  # these two, in full
-//! crates/herder-bench/syscalls.sh                                      # system calls per operation
 //! ```
 //!
 //! # Reading the tables
@@ -29,19 +29,22 @@
 //! | `raw-async` | the same as `raw` without VFORK: the call does not wait for the child's exec |
 //! | `raw-sharefd` | the same as `raw`, with the table of open files shared until the exec |
 //! | `raw-exitfirst` | captures by waiting for the exit before it reads |
+//! | `raw-cgroup` | kills by `cgroup.kill`; only in `tree` |
+//! | `herder-ct`, `herder-mt` | `herder::Command::spawn`, with a process group as `process-wrap` has |
+//! | `herder-scope` | as `herder-ct`, with the strongest scope of this host around each child |
+//! | `herder-mt-scope` | the same on a multi-thread runtime; in `drop` and `tree` only |
+//! | `herder-ct-async`, `herder-mt-async` | `herder::Command::spawn_async` |
 //! | `std`, `std-fork` | `std::process`; with a `pre_exec` closure that does nothing, for which it forks |
 //! | `tokio-ct`, `tokio-mt` | `tokio::process` on a current-thread and on a multi-thread runtime |
-//! | `process-tools`, `processkit` | the crates `tokio-process-tools` and `processkit`: only in `stream` |
 //! | `async-process` | `async-process` on smol's executor |
-//! | `herder-ct`, `herder-mt` | `herder::Command::spawn` (feature `herder`) |
-//! | `herder-scope` | as `herder-ct`, with the strongest scope of this host around each child |
-//! | `herder-mt-scope` | the same on a multi-thread runtime; in `drop` only |
-//! | `herder-ct-async`, `herder-mt-async` | `herder::Command::spawn_async` (feature `herder`) |
+//! | `duct`, `subprocess` | the crates, which block |
+//! | `process-wrap-*`, `process-tools-*`, `processkit-*` | the crates around Tokio's command |
+//! | `python`, `node`, `go` | `asyncio`, `child_process`, `os/exec`, where installed (`foreign/`) |
 //!
 //! # What each workload needs
 //!
-//! `spawn-wait-2g` touches 2 GiB of memory; `spawn-wait-10kfd` and `alive` need a hard limit of some more than
-//! 10,000 open files, and `alive` that many processes. Each workload runs in a process of its own, and in `alive`
+//! `spawn-wait-1g` and `spawn-wait-8g` touch so much memory; `spawn-wait-10kfd` and `alive` need a hard limit of some more than
+//! 10,000 open files, and `alive` that many processes. `capture` takes 8 GiB, `syscalls` needs strace. Each workload runs in a process of its own, and in `alive`
 //! each contender too.
 #![deny(unsafe_code)]
 
@@ -49,25 +52,28 @@ mod alive;
 mod args;
 mod contenders;
 mod dropped;
+mod killer;
 mod machine;
 mod raw;
+mod raw_touched;
+mod report;
 mod spec;
 mod stats;
 mod table;
+mod tree;
 mod worker;
 mod workloads;
 
 use std::env;
-use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
-use args::{Action, HELP};
-use contenders::Task;
+use args::{Action, HELP, Into};
+use contenders::{Takes, Task};
+use report::Report;
 use spec::{Opt, Spec, Turn, program};
 use table::Table;
-use workloads::{Effort, WORKLOADS};
+use workloads::{Effort, Scale, WORKLOADS};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -87,12 +93,13 @@ fn main() -> ExitCode {
 fn act(action: Action) -> io::Result<()> {
     match action {
         Action::Help => help(),
-        Action::Compare { workloads, effort, json } => compare(&workloads, &effort, json.as_deref()),
+        Action::Compare { workloads, effort, into } => compare(&workloads, &effort, &into),
+        Action::Report { from, into } => Report::read(&from)?.write(&into),
         Action::Loop { contender, output, count } => {
             let mut contender = contenders::start(&contender)?;
             let turn = Turn::exact(count);
             let task = if output { Task::Output } else { Task::SpawnWait(Opt::Plain) };
-            if !contender.takes(task) {
+            if contender.takes(task) != Takes::Yes {
                 return Err(io::Error::other("this contender does not take part in this operation"));
             }
             if output {
@@ -107,33 +114,30 @@ fn act(action: Action) -> io::Result<()> {
 
 fn help() -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{HELP}\nWorkloads (all of them unless some are named):")?;
+    writeln!(out, "{HELP}\nWorkloads:")?;
     for (name, what) in WORKLOADS {
         writeln!(out, "  {name:17}{what}")?;
     }
     writeln!(out, "\nContenders: {}", contenders::NAMES.join(", "))
 }
 
-fn compare(workloads: &[&str], effort: &Effort, json: Option<&Path>) -> io::Result<()> {
-    let facts = machine::facts();
-    writeln!(io::stdout(), "# Herder and its peers\n\n{facts}")?;
-    let (mut all, mut failed) = (Vec::new(), Vec::new());
+fn compare(workloads: &[&str], effort: &Effort, into: &Into) -> io::Result<()> {
+    let mut report = Report::begin();
+    writeln!(io::stdout(), "# Herder and its peers\n\n{}", report.facts())?;
+    let mut failed = Vec::new();
     for workload in workloads {
         match measure(workload, effort) {
             Ok(tables) => {
-                for table in &tables {
+                for mut table in tables {
                     writeln!(io::stdout(), "{table}")?;
+                    (*workload).clone_into(&mut table.workload);
+                    report.tables.push(table);
                 }
-                all.extend(tables);
             }
             Err(error) => failed.push(format!("{workload}: {error}")),
         }
     }
-    if let Some(path) = json {
-        let facts: Vec<_> = facts.lines().map(|line| line.trim_start_matches("- ")).collect();
-        let report = serde_json::json!({ "version": 1, "machine": facts, "tables": all });
-        fs::write(path, serde_json::to_vec_pretty(&report)?)?;
-    }
+    report.write(into)?;
     if failed.is_empty() { Ok(()) } else { Err(io::Error::other(failed.join("; "))) }
 }
 
@@ -141,19 +145,25 @@ fn measure(workload: &str, effort: &Effort) -> io::Result<Vec<Table>> {
     if workload == "alive" {
         return workloads::alive::run(effort);
     }
-    let quick = if effort.quick { "quick" } else { "full" };
-    worker::ask(&["run", workload, quick, &effort.only.join(",")])
+    let scale = Scale::ALL.iter().find(|(_, scale)| *scale == effort.scale).map_or("full", |(name, _)| name);
+    worker::ask(&["run", workload, scale, &effort.only.join(",")])
 }
 
 /// What a worker does; see [`worker`].
 fn work(arguments: &[String]) -> io::Result<()> {
     worker::raise_file_limit()?;
+    let number = |text: &str| text.parse().map_err(io::Error::other);
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["run", workload, quick, only] => {
+        ["run", workload, scale, only] => {
             let only = only.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-            worker::answer(workloads::run(workload, &Effort { quick: *quick == "quick", only }))
+            let scale =
+                Scale::ALL.iter().find(|(name, _)| name == scale).map_or(Scale::Full, |(_, scale)| *scale);
+            worker::answer(workloads::run(workload, &Effort { scale, only }))
         }
-        ["write", total] => workloads::stream::write(total.parse().map_err(io::Error::other)?),
+        ["write", total] => workloads::stream::write(number(total)?, false),
+        ["write-both", total] => workloads::stream::write(number(total)?, true),
+        ["read", total] => workloads::stream::read(number(total)?),
+        ["tree", middle] => tree::grow(middle.parse().map_err(io::Error::other)?),
         ["cell", contender, children] => {
             let children = children.parse().map_err(io::Error::other)?;
             worker::answer(workloads::alive::cell(contender, children))

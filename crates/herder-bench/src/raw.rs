@@ -16,9 +16,10 @@ use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+const INTO_CGROUP: u64 = 0x2_0000_0000;
 const STACK: usize = 64 * 1024;
 /// Signal masks of the kernel have 64 bits, on every architecture that is supported here.
 const MASK_BYTES: usize = 8;
@@ -27,12 +28,15 @@ const MASK_BYTES: usize = 8;
 pub(crate) struct Plan {
     /// Owns the strings that the two pointer blocks point to.
     _strings: Vec<CString>,
-    argv: [*const c_char; 2],
+    argv: Vec<*const c_char>,
     envp: Vec<*const c_char>,
     cwd: Option<CString>,
     uid: Option<u32>,
     rlimit: Option<(u32, libc::rlimit64)>,
+    umask: Option<u32>,
+    nice: Option<i32>,
     own_group: bool,
+    own_session: bool,
 }
 
 /// The options of a [`Plan`], each the counterpart of one option of the libraries.
@@ -42,20 +46,35 @@ pub(crate) struct PlanOptions {
     pub(crate) uid: Option<u32>,
     /// A resource and its soft and hard limit.
     pub(crate) rlimit: Option<(u32, u64, u64)>,
+    pub(crate) umask: Option<u32>,
+    pub(crate) nice: Option<i32>,
     pub(crate) own_group: bool,
+    pub(crate) own_session: bool,
 }
 
 impl Plan {
-    pub(crate) fn new(program: CString, environment: Vec<CString>, options: PlanOptions) -> Self {
-        let argv = [program.as_ptr(), ptr::null()];
+    /// `argv` starts with the program.
+    pub(crate) fn new(argv: Vec<CString>, environment: Vec<CString>, options: PlanOptions) -> Self {
+        let arguments = argv.iter().map(|argument| argument.as_ptr()).chain([ptr::null()]).collect();
         let envp = environment.iter().map(|entry| entry.as_ptr()).chain([ptr::null()]).collect();
         let mut strings = environment;
-        strings.push(program);
+        strings.extend(argv);
         let rlimit = options
             .rlimit
             .map(|(what, soft, hard)| (what, libc::rlimit64 { rlim_cur: soft, rlim_max: hard }));
-        let PlanOptions { cwd, uid, own_group, .. } = options;
-        Self { _strings: strings, argv, envp, cwd, uid, rlimit, own_group }
+        let PlanOptions { cwd, uid, umask, nice, own_group, own_session, .. } = options;
+        Self {
+            _strings: strings,
+            argv: arguments,
+            envp,
+            cwd,
+            uid,
+            rlimit,
+            umask,
+            nice,
+            own_group,
+            own_session,
+        }
     }
 }
 
@@ -74,6 +93,8 @@ pub(crate) enum How {
 pub(crate) struct Slot {
     stack: *mut c_void,
     block: Box<Block>,
+    /// The folder of the cgroup that children are born into, if not into our own.
+    cgroup: Option<OwnedFd>,
 }
 
 struct Block {
@@ -98,6 +119,9 @@ struct CloneArgs {
     stack: u64,
     stack_size: u64,
     tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
 }
 
 impl Slot {
@@ -114,7 +138,12 @@ impl Slot {
             error: AtomicI32::new(0),
             tid: AtomicU32::new(0),
         });
-        Ok(Self { stack, block })
+        Ok(Self { stack, block, cgroup: None })
+    }
+
+    /// Has children born into another cgroup than ours, by its folder.
+    pub(crate) fn set_cgroup(&mut self, folder: Option<OwnedFd>) {
+        self.cgroup = folder;
     }
 
     /// Clones one child, with its stdout and stderr redirected where a descriptor is given.
@@ -139,7 +168,12 @@ impl Slot {
         let files = if how == How::SharedFiles { libc::CLONE_FILES as u64 } else { 0 };
         let shared = (libc::CLONE_VM | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID) as u64;
         let arguments = CloneArgs {
-            flags: shared | vfork | files | CLEAR_SIGHAND,
+            flags: shared
+                | vfork
+                | files
+                | CLEAR_SIGHAND
+                | if self.cgroup.is_some() { INTO_CGROUP } else { 0 },
+            cgroup: self.cgroup.as_ref().map_or(0, |folder| folder.as_raw_fd() as u64),
             pidfd: (&raw mut pidfd).addr() as u64,
             child_tid: self.block.tid.as_ptr().addr() as u64,
             exit_signal: libc::SIGCHLD as u64,
@@ -221,6 +255,15 @@ fn prepare_and_exec(block: &Block, plan: &Plan) -> isize {
         }
         if plan.own_group {
             call(libc::SYS_setpgid, [0, 0, 0, 0])?;
+        }
+        if plan.own_session {
+            call(libc::SYS_setsid, [0; 4])?;
+        }
+        if let Some(umask) = plan.umask {
+            call(libc::SYS_umask, [umask as usize, 0, 0, 0])?;
+        }
+        if let Some(nice) = plan.nice {
+            call(libc::SYS_setpriority, [libc::PRIO_PROCESS as usize, 0, nice as usize, 0])?;
         }
         if let Some((what, limit)) = &plan.rlimit {
             call(libc::SYS_prlimit64, [0, *what as usize, ptr::from_ref(limit).addr(), 0])?;
@@ -329,36 +372,6 @@ pub(crate) fn add_pre_exec(command: &mut std::process::Command) {
     unsafe { command.pre_exec(|| Ok(())) };
 }
 
-/// Memory in small pages, each of them written once: what a fork must copy the page tables of.
-pub(crate) struct Touched {
-    start: *mut c_void,
-    length: usize,
-}
-
-impl Touched {
-    pub(crate) fn new(length: usize) -> io::Result<Self> {
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a new anonymous mapping at an address that the kernel chooses.
-        let start = unsafe { mmap_anonymous(ptr::null_mut(), length, protection, MapFlags::PRIVATE) }?;
-        // SAFETY: the whole of the mapping just made, and an advice that changes none of its contents.
-        unsafe { madvise(start, length, Advice::LinuxNoHugepage) }?;
-        for offset in (0..length).step_by(4096) {
-            let page = start.cast::<u8>().wrapping_add(offset);
-            // SAFETY: `offset` is below `length`, so this byte is within the mapping.
-            unsafe { page.write_volatile(1) };
-        }
-        Ok(Self { start, length })
-    }
-}
-
-impl Drop for Touched {
-    fn drop(&mut self) {
-        // SAFETY: the mapping of `new`, which nothing refers to.
-        let result = unsafe { munmap(self.start, self.length) };
-        debug_assert!(result.is_ok(), "the memory was mapped");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{How, Plan, PlanOptions, Slot};
@@ -370,9 +383,9 @@ mod tests {
 
     fn plan(program: &str, cwd: &str) -> Rc<Plan> {
         let cwd = CString::new(cwd).ok();
-        let options =
-            PlanOptions { cwd, own_group: true, rlimit: Some((libc::RLIMIT_CORE, 0, 0)), uid: None };
-        Rc::new(Plan::new(CString::new(program).unwrap(), Vec::new(), options))
+        let rlimit = Some((libc::RLIMIT_CORE, 0, 0));
+        let options = PlanOptions { cwd, own_group: true, rlimit, ..PlanOptions::default() };
+        Rc::new(Plan::new(vec![CString::new(program).unwrap()], Vec::new(), options))
     }
 
     #[test]

@@ -17,11 +17,26 @@ pub(crate) enum Opt {
     Rlimit,
     /// A process group of its own.
     Group,
+    /// A session of its own.
+    Session,
+    /// The file mode creation mask.
+    Umask,
+    /// A niceness of 1.
+    Nice,
 }
 
 impl Opt {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Plain, Self::Cwd, Self::Env, Self::Uid, Self::Rlimit, Self::Group];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Plain,
+        Self::Cwd,
+        Self::Env,
+        Self::Uid,
+        Self::Rlimit,
+        Self::Group,
+        Self::Session,
+        Self::Umask,
+        Self::Nice,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -31,6 +46,9 @@ impl Opt {
             Self::Uid => "uid",
             Self::Rlimit => "rlimit",
             Self::Group => "group",
+            Self::Session => "session",
+            Self::Umask => "umask",
+            Self::Nice => "nice",
         }
     }
 }
@@ -40,22 +58,28 @@ pub(crate) const CWD: &str = "/";
 /// The variable of [`Opt::Env`].
 pub(crate) const VARIABLE: (&str, &str) = ("HERDER_BENCH_VARIABLE", "one more");
 
+/// The mask of [`Opt::Umask`].
+pub(crate) const UMASK: u32 = 0o27;
+/// The niceness of [`Opt::Nice`].
+pub(crate) const NICE: i32 = 1;
+
 /// The soft and hard limit of [`Opt::Rlimit`], for `RLIMIT_CORE`.
 pub(crate) fn core_limit() -> (u64, u64) {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Core);
     (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// A command: a program without arguments, and one option.
+/// A command: a program, its arguments, and one option.
 #[derive(Clone, Debug)]
 pub(crate) struct Spec {
     pub(crate) program: PathBuf,
+    pub(crate) args: Vec<String>,
     pub(crate) opt: Opt,
 }
 
 impl Spec {
     pub(crate) fn new(program: &Path, opt: Opt) -> Self {
-        Self { program: program.to_owned(), opt }
+        Self { program: program.to_owned(), args: Vec::new(), opt }
     }
 }
 
@@ -124,6 +148,11 @@ impl Turn {
     /// Exactly `operations`, each of them counted: for the counting of system calls.
     pub(crate) fn exact(operations: usize) -> Self {
         Self { warm: false, ..Self::new(operations, Duration::MAX) }
+    }
+
+    /// How many operations are counted, and after how long it ends anyway.
+    pub(crate) fn asked(&self) -> (usize, Duration) {
+        (self.operations, self.budget)
     }
 
     /// True when another operation is to be run.

@@ -28,10 +28,20 @@ impl Summary {
     }
 }
 
-/// The median of a few numbers; NaN for none.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+/// What a few numbers have to say; NaN for none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    pub(crate) count: usize,
+    pub(crate) least: f64,
+    pub(crate) median: f64,
+    pub(crate) most: f64,
+}
+
+pub(crate) fn spread(mut values: Vec<f64>) -> Spread {
     values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+    let count = values.len();
+    Spread { count, least: at(0), median: at(count / 2), most: at(count.saturating_sub(1)) }
 }
 
 /// A small generator of orders (xorshift), the same in every run.
@@ -54,7 +64,7 @@ impl Shuffle {
 
 #[cfg(test)]
 mod tests {
-    use super::{Shuffle, Summary, median};
+    use super::{Shuffle, Summary, spread};
 
     #[test]
     fn percentiles_are_by_nearest_rank() {
@@ -63,7 +73,8 @@ mod tests {
         assert_eq!((summary.p90, summary.p99), (90.0, 99.0));
         assert_eq!(Summary::of(vec![7]).p99, 7.0);
         assert!(Summary::of(Vec::new()).median.is_nan());
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(spread(vec![3.0, 1.0, 2.0]).median, 2.0);
+        assert!(spread(Vec::new()).most.is_nan());
     }
 
     #[test]

@@ -16,16 +16,19 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, epoll, poll};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-use super::{Contender, Task, expect_output, expect_success, raw_capture};
+use super::{Contender, Takes, Task, expect_output, expect_success, raw_capture, raw_tree};
 use crate::alive::{Alive, Census};
+use crate::killer::Killer;
 use crate::raw::{How, Plan, PlanOptions, Slot};
-use crate::spec::{CWD, Opt, Spec, Turn, VARIABLE, core_limit};
+use crate::spec::{CWD, NICE, Opt, Spec, Turn, UMASK, VARIABLE, core_limit};
+use crate::tree::TreeEnd;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Limit(How),
     Block,
     ExitFirst,
+    Cgroup,
 }
 
 pub(super) struct Raw {
@@ -41,7 +44,7 @@ impl Raw {
     fn how(&self) -> How {
         match self.kind {
             Kind::Limit(how) => how,
-            Kind::Block | Kind::ExitFirst => How::Vfork,
+            Kind::Block | Kind::ExitFirst | Kind::Cgroup => How::Vfork,
         }
     }
 }
@@ -61,10 +64,16 @@ fn plan(spec: &Spec) -> io::Result<Rc<Plan>> {
         cwd: if spec.opt == Opt::Cwd { Some(CString::new(CWD)?) } else { None },
         uid: (spec.opt == Opt::Uid).then(|| rustix::process::getuid().as_raw()),
         rlimit: (spec.opt == Opt::Rlimit).then_some((libc::RLIMIT_CORE, soft, hard)),
+        umask: (spec.opt == Opt::Umask).then_some(UMASK),
+        nice: (spec.opt == Opt::Nice).then_some(NICE),
         own_group: spec.opt == Opt::Group,
+        own_session: spec.opt == Opt::Session,
     };
-    let program = CString::new(spec.program.as_os_str().as_bytes())?;
-    Ok(Rc::new(Plan::new(program, environment, options)))
+    let mut argv = vec![CString::new(spec.program.as_os_str().as_bytes())?];
+    for argument in &spec.args {
+        argv.push(CString::new(argument.as_str())?);
+    }
+    Ok(Rc::new(Plan::new(argv, environment, options)))
 }
 
 /// Reaps a child, waiting for its end; true when its status was 0.
@@ -105,14 +114,19 @@ impl Set {
 }
 
 impl Contender for Raw {
-    fn takes(&self, task: Task) -> bool {
-        match self.kind {
+    fn takes(&self, task: Task) -> Takes {
+        if task == (Task::Wake { busy: true }) && self.kind == Kind::Limit(How::Vfork) {
+            return Takes::Not("there is no runtime to be busy");
+        }
+        let taken = match self.kind {
             Kind::Limit(How::Vfork) => task != Task::Drop,
             Kind::Limit(How::Async) => matches!(task, Task::SpawnWait(_) | Task::Inflight),
             Kind::Limit(How::SharedFiles) => matches!(task, Task::SpawnWait(_)),
-            Kind::Block => task == Task::SpawnWait(Opt::Plain),
+            Kind::Block => matches!(task, Task::SpawnWait(Opt::Plain)),
             Kind::ExitFirst => task == Task::Output,
-        }
+            Kind::Cgroup => task == Task::Tree,
+        };
+        if taken { Takes::Yes } else { Takes::Aside }
     }
 
     fn spawn_wait(&mut self, spec: &Spec, mut turn: Turn) -> io::Result<Turn> {
@@ -198,5 +212,29 @@ impl Contender for Raw {
             census.ended();
         }
         census.result()
+    }
+
+    fn wake(&mut self, spec: &Spec, mut turn: Turn, _busy: bool) -> io::Result<Turn> {
+        let plan = plan(spec)?;
+        let (mut set, killer) = (Set::new(1)?, Killer::start());
+        while turn.more() {
+            let pidfd = self.slot.spawn(&plan, self.how(), [None; 2])?;
+            set.add(&pidfd, 0)?;
+            killer.kill_soon(raw_capture::pid(&pidfd)?)?;
+            set.wait()?.for_each(drop);
+            reap(&pidfd)?;
+            let killed = killer.killed_at()?;
+            turn.note(killed, killed);
+        }
+        Ok(turn)
+    }
+
+    fn kill_tree(&mut self, spec: &Spec) -> io::Result<TreeEnd> {
+        let spec = Spec { opt: Opt::Group, ..spec.clone() };
+        let plan = plan(&spec)?;
+        if self.kind == Kind::Cgroup {
+            return raw_tree::by_cgroup(&mut self.slot, &plan);
+        }
+        raw_tree::by_group(&mut self.slot, &plan)
     }
 }

@@ -2,27 +2,28 @@
 
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
-use std::thread;
-use std::time::Instant;
+use std::process::{Child, Command};
 
-use super::{Contender, Task, expect_output, expect_success, not_offered};
-use crate::alive::{Alive, Census};
-use crate::spec::{CWD, Opt, Spec, Turn, VARIABLE};
+use super::peer::{Captured, Peer};
+use super::{Takes, Task};
+use crate::spec::{CWD, Opt, Spec, VARIABLE};
 
+#[derive(Clone)]
 pub(super) struct Std {
     pub(super) fork: bool,
 }
 
-/// The command as std has it; tokio's and async-process' are made in the same way.
+/// The command as std has it; those of most others are made in the same way.
 pub(super) fn command(spec: &Spec) -> Command {
     let mut command = Command::new(&spec.program);
+    command.args(&spec.args);
     match spec.opt {
-        Opt::Plain | Opt::Rlimit => {}
         Opt::Cwd => _ = command.current_dir(CWD),
         Opt::Env => _ = command.env(VARIABLE.0, VARIABLE.1),
         Opt::Uid => _ = command.uid(rustix::process::getuid().as_raw()),
         Opt::Group => _ = command.process_group(0),
+        // These take a closure, which does nothing in `std-fork`: what they cost is the fork.
+        Opt::Plain | Opt::Rlimit | Opt::Session | Opt::Umask | Opt::Nice => {}
     }
     command
 }
@@ -38,59 +39,35 @@ impl Std {
 }
 
 #[expect(clippy::disallowed_methods, reason = "std is one of the contenders")]
-impl Contender for Std {
-    fn takes(&self, task: Task) -> bool {
+impl Peer for Std {
+    type Child = Child;
+
+    fn takes(&self, task: Task) -> Takes {
         match task {
-            Task::SpawnWait(Opt::Rlimit) => self.fork,
-            Task::SpawnWait(_) => true,
-            Task::Output | Task::Inflight => !self.fork,
-            // Ten thousand threads.
-            Task::Alive | Task::Drop => false,
+            Task::SpawnWait(_) if self.fork => Takes::Yes,
+            _ if self.fork => Takes::Aside,
+            _ => super::tokio::takes(task),
         }
     }
 
-    fn spawn_wait(&mut self, spec: &Spec, mut turn: Turn) -> io::Result<Turn> {
-        while turn.more() {
-            let begin = Instant::now();
-            let mut child = self.command(spec).spawn()?;
-            let spawned = Instant::now();
-            let status = child.wait()?;
-            turn.note(begin, spawned);
-            expect_success(status.success())?;
-        }
-        Ok(turn)
+    async fn spawn(&self, spec: &Spec) -> io::Result<Child> {
+        self.command(spec).spawn()
     }
 
-    fn output(&mut self, spec: &Spec, mut turn: Turn) -> io::Result<Turn> {
-        while turn.more() {
-            let begin = Instant::now();
-            let output = self.command(spec).output()?;
-            turn.note(begin, begin);
-            expect_output(output.status.success(), &output.stdout, &output.stderr)?;
-        }
-        Ok(turn)
+    fn id(child: &Child) -> Option<u32> {
+        Some(child.id())
     }
 
-    /// A thread for each child in flight.
-    fn inflight(&mut self, spec: &Spec, total: usize, width: usize) -> io::Result<()> {
-        let fork = self.fork;
-        thread::scope(|scope| {
-            let worker = |_| {
-                scope.spawn(move || {
-                    (0..total / width).try_for_each(|_| {
-                        let status = Self { fork }.command(spec).spawn()?.wait()?;
-                        expect_success(status.success())
-                    })
-                })
-            };
-            let workers: Vec<_> = (0..width).map(worker).collect();
-            workers.into_iter().try_for_each(|worker| {
-                worker.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the benchmark panicked")))
-            })
-        })
+    async fn wait(child: &mut Child) -> io::Result<bool> {
+        Ok(child.wait()?.success())
     }
 
-    fn alive(&mut self, _: &Spec, _: Census) -> io::Result<Alive> {
-        not_offered()
+    async fn kill(child: &mut Child) -> io::Result<()> {
+        child.kill()?;
+        child.wait().map(drop)
+    }
+
+    async fn output(&self, spec: &Spec) -> io::Result<Captured> {
+        Ok(super::tokio::captured(self.command(spec).output()?))
     }
 }

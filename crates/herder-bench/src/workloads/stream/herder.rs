@@ -4,12 +4,12 @@ use std::hint::black_box;
 use std::io;
 use std::ops::ControlFlow;
 
-use ::herder::output::{Event, LineOptions, ShareOptions, SharedOutput, Visitor};
-use ::herder::{Child, Command, Stdio};
+use ::herder::output::{Capture, Event, LineOptions, ShareOptions, SharedOutput, Visitor};
+use ::herder::{Child, Command, Containment, Stdio};
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 
-use super::{BLOCK, FAN, Job, Reader, Use, run};
+use super::{BLOCK, Job, Reader, Use, expect_success, run};
 
 pub(super) fn readers(what: Use) -> Vec<Reader> {
     match what {
@@ -27,14 +27,30 @@ pub(super) fn readers(what: Use) -> Vec<Reader> {
             ("herder-ct-next", |job| run(false, job, next_line)),
             ("herder-mt-next", |job| run(true, job, next_line)),
         ],
-        Use::Fan => {
+        Use::Fan(_) => {
             vec![("herder-ct", |job| run(false, job, fan)), ("herder-mt", |job| run(true, job, fan))]
+        }
+        Use::Capture | Use::CaptureBoth => {
+            vec![("herder-ct", |job| run(false, job, capture)), ("herder-mt", |job| run(true, job, capture))]
+        }
+        Use::StdinBytes => {
+            vec![("herder-ct", |job| run(false, job, feed)), ("herder-mt", |job| run(true, job, feed))]
+        }
+        Use::StdinFile => {
+            vec![("herder-ct", |job| run(false, job, file)), ("herder-mt", |job| run(true, job, file))]
         }
     }
 }
 
+fn command(job: &Job) -> Command {
+    let mut command = Command::new(&job.program);
+    // With the group that the others have, too.
+    command.args(job.arguments()).containment(Containment::Group);
+    command
+}
+
 fn start(job: &Job) -> io::Result<Child> {
-    Ok(Command::new(&job.program).args(job.arguments()).stdout(Stdio::piped()).spawn()?)
+    Ok(command(job).stdout(Stdio::piped()).spawn()?)
 }
 
 fn share(child: &mut Child) -> io::Result<SharedOutput> {
@@ -95,7 +111,7 @@ async fn consume(job: Job) -> io::Result<()> {
 async fn fan(job: Job) -> io::Result<()> {
     let mut child = start(&job)?;
     let shared = share(&mut child)?;
-    let counts: Vec<_> = (0..FAN).map(|_| shared.subscribe().visit(Count(0))).collect();
+    let counts: Vec<_> = (0..job.fan()).map(|_| shared.subscribe().visit(Count(0))).collect();
     for count in counts {
         job.expect_bytes(count.wait().await?.value)?;
     }
@@ -143,4 +159,18 @@ async fn next_line(job: Job) -> io::Result<()> {
     }
     child.wait().await?;
     job.expect_lines(total)
+}
+
+async fn capture(job: Job) -> io::Result<()> {
+    let report = command(&job).capture(Capture::unlimited()).output().await?;
+    job.expect_captured((report.status.success(), report.stdout, report.stderr))
+}
+
+async fn feed(job: Job) -> io::Result<()> {
+    let report = command(&job).stdin(Stdio::bytes(job.input.clone())).output().await?;
+    expect_success(report.status.success())
+}
+
+async fn file(job: Job) -> io::Result<()> {
+    expect_success(command(&job).stdin(job.open()?).status().await?.success())
 }

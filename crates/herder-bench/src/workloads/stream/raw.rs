@@ -1,22 +1,53 @@
 //! The limit: a loop of read(2).
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use super::{BLOCK, Job, Reader, Use};
+use super::{BLOCK, Job, Reader, Use, expect_success};
 
 pub(super) fn readers(what: Use) -> Vec<Reader> {
     match what {
-        Use::Bytes | Use::Fan => vec![("raw", bytes)],
+        Use::Bytes | Use::Fan(_) => vec![("raw", bytes)],
         Use::Lines => vec![("raw", lines)],
+        Use::Capture => vec![("raw", capture)],
+        Use::CaptureBoth => Vec::new(),
+        Use::StdinBytes => vec![("raw", feed)],
+        Use::StdinFile => vec![("raw", file)],
     }
+}
+
+fn command(job: &Job) -> Command {
+    let mut command = Command::new(&job.program);
+    command.args(job.arguments());
+    command
 }
 
 #[expect(clippy::disallowed_methods, reason = "nothing of the library is measured here")]
 fn start(job: &Job) -> io::Result<(Child, ChildStdout)> {
-    let mut child = Command::new(&job.program).args(job.arguments()).stdout(Stdio::piped()).spawn()?;
+    let mut child = command(job).stdout(Stdio::piped()).spawn()?;
     let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
     Ok((child, stdout))
+}
+
+fn capture(job: &Job) -> io::Result<()> {
+    let (mut child, mut stdout) = start(job)?;
+    let mut bytes = Vec::new();
+    stdout.read_to_end(&mut bytes)?;
+    job.expect_captured((child.wait()?.success(), bytes, Vec::new()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing of the library is measured here")]
+fn feed(job: &Job) -> io::Result<()> {
+    let mut child = command(job).stdin(Stdio::piped()).spawn()?;
+    let mut stdin = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    stdin.write_all(&job.input)?;
+    drop(stdin);
+    expect_success(child.wait()?.success())
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing of the library is measured here")]
+fn file(job: &Job) -> io::Result<()> {
+    expect_success(command(job).stdin(job.open()?).status()?.success())
 }
 
 fn bytes(job: &Job) -> io::Result<()> {
