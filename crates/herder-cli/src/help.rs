@@ -200,8 +200,8 @@ Report (--json):
   ready                 of the line that matched --ready-line: after_ms,
                         stream, line; null if there was none
   attempts              how it was stopped: step, after_ms, error
-  scope                 strength (job, pidns, cgroup, keeper, group, child);
-                        refusals: strength, reason of each that can't be
+  scope                 strength (job, pidns, cgroup, keeper, group or
+                        child), refusals: strength, reason of each
   survivors             who was left when it had ended: pid, command
   scope_empty           whether it is proved that nothing is left
   limits                limit (memory, pids, cpu), value, applied, reason

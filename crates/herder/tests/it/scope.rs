@@ -6,7 +6,7 @@ use herder::contain::{Leak, Strength, host};
 use herder::report::RunErrorKind;
 use herder::{Cause, Child, Command, Containment, Signal, Stdio, Termination};
 
-use crate::support::{Leash, eventually, fixture, is_dead, line, run, strong};
+use crate::support::{Leash, fixture, is_dead, line, run, strong};
 
 /// A family that has left in every way; each member says so.
 const FAMILY: [&str; 5] = [

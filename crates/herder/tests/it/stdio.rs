@@ -62,12 +62,13 @@ fn files_are_read_and_written_by_the_child_itself() {
     });
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn output_to_a_file_does_not_pass_through_us() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
-        let mut command = Command::new("readlink");
+        let mut command = herder::Command::new("readlink");
         command.args(["/proc/self/fd/1", "/proc/self/fd/2"]);
         command.stdout(File::create(&path).unwrap()).stderr(Stdio::to_stdout());
         let report = command.output().await.unwrap();
