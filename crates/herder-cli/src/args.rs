@@ -216,6 +216,8 @@ pub(crate) enum ScopeKind {
     Cgroup,
     /// Below a helper process, which nothing leaves either, in a session without our terminal; any user may
     Keeper,
+    /// A PID namespace, for programs that are not trusted: they see other pids, and nobody outside; see herder help run
+    Pidns,
     /// A process group; what leaves it is found among the orphans
     Group,
     /// None: limits and signals are for the program alone
@@ -225,9 +227,11 @@ pub(crate) enum ScopeKind {
 /// The strengths that can be required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Required {
-    /// A control group
+    /// A PID namespace
+    Pidns,
+    /// A control group, or a PID namespace
     Cgroup,
-    /// A helper process, or a control group
+    /// A helper process, or more
     Keeper,
     /// A process group, or more
     Group,

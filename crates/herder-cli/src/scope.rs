@@ -29,6 +29,7 @@ pub(crate) struct Wanted {
 /// How a strength is written where it is typed, and in the report.
 pub(crate) fn word(strength: Strength) -> &'static str {
     match strength {
+        Strength::PidNamespace => "pidns",
         Strength::Cgroup => "cgroup",
         Strength::Keeper => "keeper",
         Strength::Group => "group",
@@ -49,8 +50,11 @@ impl Wanted {
         let least = if own_group { Strength::Group } else { Strength::Child };
         // What a keeper holds ends with us; and a session of its own is not for those that are given a terminal.
         let lives_on = matches!(args.leak, LeakKind::Report | LeakKind::Ignore);
-        if args.scope == ScopeKind::Keeper && lives_on {
-            return Err("--scope keeper ends all that is left: --leak can only be kill or fail".into());
+        if let ScopeKind::Keeper | ScopeKind::Pidns = args.scope
+            && lives_on
+        {
+            let name = if args.scope == ScopeKind::Keeper { "keeper" } else { "pidns" };
+            return Err(format!("--scope {name} ends all that is left: --leak can only be kill or fail"));
         }
         let keepable = own_group && !group && !lives_on && !terminal::is_inherited();
         let (strength, refusals) = match args.scope {
@@ -58,9 +62,11 @@ impl Wanted {
             // Refused when the program is started, if at all.
             ScopeKind::Cgroup => (Strength::Cgroup, Vec::new()),
             ScopeKind::Keeper => (Strength::Keeper, Vec::new()),
+            ScopeKind::Pidns => (Strength::PidNamespace, Vec::new()),
             ScopeKind::Group | ScopeKind::None => (least, Vec::new()),
         };
         let required = match args.require_scope {
+            Some(Required::Pidns) => Strength::PidNamespace,
             Some(Required::Cgroup) => Strength::Cgroup,
             Some(Required::Keeper) => Strength::Keeper,
             Some(Required::Group) => Strength::Group,
@@ -84,11 +90,12 @@ impl Wanted {
             ScopeKind::Auto => Containment::Auto,
             ScopeKind::Cgroup => Containment::Cgroup,
             ScopeKind::Keeper => Containment::Keeper,
+            ScopeKind::Pidns => Containment::PidNamespace,
             ScopeKind::Group => Containment::Group,
             ScopeKind::None => Containment::None,
         });
         // The rule for the terminal is our own: the library looks at standard input alone.
-        if self.strength == Strength::Keeper {
+        if matches!(self.strength, Strength::Keeper | Strength::PidNamespace) {
             // A group comes with it, and one that is asked for would be one of ours.
         } else if self.own_group {
             command.process_group(0);
@@ -138,7 +145,7 @@ impl Wanted {
 /// The strongest that this host can do, and why it is not more.
 fn strongest(least: Strength, keepable: bool) -> (Strength, Vec<Refusal>) {
     let mut refusals = Vec::new();
-    for (strength, can) in contain::host() {
+    for (strength, can) in contain::host().into_iter().filter(|(strength, _)| !strength.is_opt_in()) {
         match can {
             // Whether there is a group is for the terminal to say.
             Ok(()) if strength <= Strength::Group => break,
@@ -159,6 +166,7 @@ fn too_weak(required: Strength, strength: Strength, kind: ScopeKind, refusals: &
         text.extend(["\n  ".to_owned(), refusal.to_string()]);
     }
     match kind {
+        _ if required == Strength::PidNamespace => text.push_str("; --scope pidns asks for it"),
         ScopeKind::Auto if required == Strength::Group => {
             text.push_str("; --group gives the program a process group of its own");
         }
@@ -260,6 +268,10 @@ mod tests {
         let report = ScopeArgs { leak: LeakKind::Report, ..args(ScopeKind::Keeper, None) };
         assert!(Wanted::new(&report, false, false).unwrap_err().contains("--leak"));
         assert_eq!(strength(ScopeKind::Keeper, false), Ok(Strength::Keeper));
+        assert_eq!(strength(ScopeKind::Pidns, false), Ok(Strength::PidNamespace));
+        assert!(Wanted::new(&args(ScopeKind::Pidns, Some(Required::Cgroup)), false, false).is_ok());
+        let weak = Wanted::new(&args(ScopeKind::Auto, Some(Required::Pidns)), false, false).unwrap_err();
+        assert!(weak.contains("--scope pidns"), "{weak}");
     }
 
     #[test]

@@ -89,6 +89,8 @@ mod number {
     pub(crate) const SYS_umask: i64 = 95;
     pub(crate) const SYS_setuid: i64 = 105;
     pub(crate) const SYS_setgid: i64 = 106;
+    pub(crate) const SYS_geteuid: i64 = 107;
+    pub(crate) const SYS_getegid: i64 = 108;
     pub(crate) const SYS_setpgid: i64 = 109;
     pub(crate) const SYS_getppid: i64 = 110;
     pub(crate) const SYS_setsid: i64 = 112;
@@ -96,6 +98,7 @@ mod number {
     pub(crate) const SYS_getpgid: i64 = 121;
     pub(crate) const SYS_setpriority: i64 = 141;
     pub(crate) const SYS_prctl: i64 = 157;
+    pub(crate) const SYS_mount: i64 = 165;
     pub(crate) const SYS_sched_setaffinity: i64 = 203;
     pub(crate) const SYS_getdents64: i64 = 217;
     pub(crate) const SYS_clock_gettime: i64 = 228;
@@ -117,6 +120,7 @@ mod number {
     pub(crate) const SYS_dup3: i64 = 24;
     pub(crate) const SYS_fcntl: i64 = 25;
     pub(crate) const SYS_unlinkat: i64 = 35;
+    pub(crate) const SYS_mount: i64 = 40;
     pub(crate) const SYS_chdir: i64 = 49;
     pub(crate) const SYS_fchdir: i64 = 50;
     pub(crate) const SYS_openat: i64 = 56;
@@ -147,6 +151,8 @@ mod number {
     pub(crate) const SYS_prctl: i64 = 167;
     pub(crate) const SYS_getpid: i64 = 172;
     pub(crate) const SYS_getppid: i64 = 173;
+    pub(crate) const SYS_geteuid: i64 = 175;
+    pub(crate) const SYS_getegid: i64 = 177;
     pub(crate) const SYS_sendmsg: i64 = 211;
     pub(crate) const SYS_recvmsg: i64 = 212;
     pub(crate) const SYS_clone: i64 = 220;

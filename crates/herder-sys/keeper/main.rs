@@ -13,6 +13,7 @@
 //! | `house` | the directory of cgroups, and its end |
 //! | `nursery` | the other role: bearing the keepers of scopes, and guarding what they leave |
 //! | `scope` | the keeper of one scope: all that its children start stays below it |
+//! | `namespace` | the keeper of a scope as the first process of a PID namespace |
 //! | `plan` | from an order to a child |
 //! | `wards` | our own children: listed, killed |
 //! | `order` | orders and answers, shared with the library |
@@ -34,6 +35,7 @@ mod child;
 mod children;
 mod house;
 mod lifeline;
+mod namespace;
 mod nursery;
 mod order;
 mod plan;

@@ -2,8 +2,9 @@
 //! is killed.
 
 use crate::lifeline;
+use crate::namespace::{self, Inside};
 use crate::processes;
-use crate::protocol::{LIFELINE, SCOPE};
+use crate::protocol::{LIFELINE, NAMESPACE, SCOPE};
 use crate::scope;
 use crate::sys;
 use crate::wards::Wards;
@@ -56,7 +57,9 @@ impl Nursery {
                 continue;
             }
             match lifeline::receive(lifeline) {
-                Ok(Some((message, fd))) if message.kind == SCOPE && fd >= 0 => self.bear(fd),
+                Ok(Some((message, fd))) if message.kind == SCOPE && fd >= 0 => {
+                    self.bear(fd, message.flags & NAMESPACE != 0);
+                }
                 Ok(Some((_, fd))) => sys::close(fd),
                 Err(sys::EAGAIN | sys::EINTR) => {}
                 Ok(None) | Err(_) => {
@@ -69,19 +72,24 @@ impl Nursery {
         }
     }
 
-    fn bear(&mut self, socket: i32) {
+    fn bear(&mut self, socket: i32, is_namespace: bool) {
         let Some(slot) = self.keepers.iter().position(|pid| *pid == 0) else {
             lifeline::refuse(socket, sys::EAGAIN);
             return sys::close(socket);
         };
-        match sys::fork() {
-            Ok(0) => {
+        let forked = if is_namespace {
+            namespace::fork().map(|(pid, inside)| (pid, Some(inside)))
+        } else {
+            sys::fork().map(|pid| (pid, None::<Inside>))
+        };
+        match forked {
+            Ok((0, inside)) => {
                 // The owner must see the end of the nursery, whoever is left of it.
                 sys::close(LIFELINE);
                 self.wards.close();
-                scope::run(socket, self.owner, self.wards.signals, self.heritage)
+                scope::run(socket, self.owner, self.wards.signals, self.heritage, inside)
             }
-            Ok(pid) => {
+            Ok((pid, _)) => {
                 if let Some(keeper) = self.keepers.get_mut(slot) {
                     *keeper = pid as i32;
                 }

@@ -80,10 +80,21 @@ pub(crate) fn fork_with_pidfd(pidfd: &mut i32) -> Result<i32, Errno> {
     unsafe { syscall(abi::SYS_clone, args) }.map(|pid| pid as i32)
 }
 
+/// As [`sys::fork`], into namespaces of the flags given: the copy is the first process of a PID namespace.
+pub(crate) fn fork_into(namespaces: usize) -> Result<usize, Errno> {
+    // SAFETY: memory is copied, the stack too: the copy goes on as if alone. No address is given.
+    unsafe { syscall(abi::SYS_clone, [namespaces | sys::SIGCHLD, 0, 0, 0, 0, 0]) }
+}
+
 /// Who loses his parent below us becomes our child.
 pub(crate) fn become_subreaper() -> Result<(), Errno> {
     const PR_SET_CHILD_SUBREAPER: usize = 36;
     numbers(abi::SYS_prctl, [PR_SET_CHILD_SUBREAPER, 1, 0, 0]).map(drop)
+}
+
+/// Whoever made us takes us along.
+pub(crate) fn die_with_parent() {
+    let _ = numbers(abi::SYS_prctl, [abi::PR_SET_PDEATHSIG as usize, sys::SIGKILL as usize, 0, 0]);
 }
 
 /// A session of our own: what is sent to that of others is not for us.

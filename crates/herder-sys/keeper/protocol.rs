@@ -35,6 +35,8 @@ pub(crate) const UNBORN: u32 = 12;
 /// After `BORN`: an `Ended`.
 pub(crate) const ENDED: u32 = 13;
 
+/// With `SCOPE`: its keeper shall be the first process of a PID namespace.
+pub(crate) const NAMESPACE: u32 = 1;
 /// With `OWNER`: be a nursery, which bears the keepers of scopes.
 pub(crate) const NURSERY: u32 = 8;
 /// With `WATCH`: the child leads a process group.

@@ -2,8 +2,11 @@
 //!
 //! Whoever loses his parent becomes our child (prctl(2), `PR_SET_CHILD_SUBREAPER`). So, as soon as there are no children
 //! (waitid(2) says `ECHILD`), nobody is left.
+//!
+//! As the first process of a PID namespace it does the same there, and its end is the end of all in it.
 
 use crate::lifeline::{self, Inbox};
+use crate::namespace::{Inside, Outside};
 use crate::order::{CORD, Ended, FIRST, Order};
 use crate::plan::{self, Body};
 use crate::processes::{self, Dead};
@@ -26,6 +29,7 @@ struct Scope {
     socket: i32,
     /// The pidfd of the owner.
     owner: i32,
+    outside: Option<Outside>,
     heritage: Heritage,
     wards: Wards,
     ordered: &'static mut [Ordered],
@@ -37,11 +41,26 @@ struct Scope {
 }
 
 /// Never returns. `socket` is the owner's way to this scope.
-pub(crate) fn run(socket: i32, owner: i32, signals: i32, heritage: Heritage) -> ! {
+///
+/// With `inside` we are the first process of a PID namespace, which is to be made ready.
+pub(crate) fn run(
+    socket: i32,
+    owner: i32,
+    signals: i32,
+    heritage: Heritage,
+    inside: Option<Inside>,
+) -> ! {
     processes::leave_session();
-    let pid = sys::getpid();
-    let ready = processes::become_subreaper().and_then(|()| Wards::new(signals));
-    let (wards, own) = match ready.and_then(|wards| Ok((wards, sys::pidfd_open(pid)?))) {
+    let ready = || {
+        let (wards, outside) = match inside {
+            Some(inside) => (Wards::all(signals), Some(inside.enter()?)),
+            None => (processes::become_subreaper().and_then(|()| Wards::new(signals))?, None),
+        };
+        let own = sys::pidfd_open(sys::getpid())?;
+        let pid = named(outside.as_ref(), sys::getpid(), own)?;
+        Ok((wards, outside, own, pid))
+    };
+    let (wards, outside, own, pid) = match ready() {
         Ok(ready) => ready,
         Err(errno) => {
             lifeline::refuse(socket, errno);
@@ -59,11 +78,16 @@ pub(crate) fn run(socket: i32, owner: i32, signals: i32, heritage: Heritage) -> 
         None => &mut [],
     };
     let mut scope =
-        Scope { socket, owner, heritage, wards, ordered, end: 0, populated: false, released: false };
+        Scope { socket, owner, outside, heritage, wards, ordered, end: 0, populated: false, released: false };
     if greeted.is_ok() {
         scope.listen();
     }
     sys::exit(0)
+}
+
+/// The number that a process of ours has for the owner.
+fn named(outside: Option<&Outside>, pid: i32, pidfd: i32) -> Result<i32, sys::Errno> {
+    outside.map_or(Ok(pid), |outside| outside.pid_of(pidfd))
 }
 
 impl Scope {
@@ -166,9 +190,12 @@ impl Scope {
             Ok((slot, (pid, pidfd))) => {
                 self.populated = true;
                 let mut message = Message::new(BORN);
-                message.pid = pid;
-                if lifeline::send(cord, &message, pidfd).is_err() {
-                    // Nobody waits for it any more.
+                let told = named(self.outside.as_ref(), pid, pidfd).and_then(|pid| {
+                    message.pid = pid;
+                    lifeline::send(cord, &message, pidfd)
+                });
+                if told.is_err() {
+                    // Nobody waits for it any more, or can have it.
                     sys::kill(pid, sys::SIGKILL);
                 }
                 sys::close(pidfd);

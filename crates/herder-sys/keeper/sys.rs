@@ -102,6 +102,18 @@ pub(crate) fn getpgid(pid: i32) -> Result<i32, Errno> {
     numbers(abi::SYS_getpgid, [pid as usize, 0, 0, 0]).map(|pid| pid as i32)
 }
 
+/// Our effective user and group.
+pub(crate) fn ids() -> [u32; 2] {
+    [abi::SYS_geteuid, abi::SYS_getegid].map(|call| numbers(call, [0; 4]).unwrap_or(0) as u32)
+}
+
+/// mount(2), with nothing but flags to be said of the file system.
+pub(crate) fn mount(kind: &CStr, target: &CStr, flags: usize) -> Result<(), Errno> {
+    let kind = kind.as_ptr().addr();
+    // SAFETY: NUL-terminated strings are read.
+    unsafe { syscall(abi::SYS_mount, [kind, target.as_ptr().addr(), kind, flags, 0, 0]) }.map(drop)
+}
+
 /// The copy returns 0.
 pub(crate) fn fork() -> Result<usize, Errno> {
     // SAFETY: memory is copied, the stack too: the copy goes on as if alone. No address is given.

@@ -1,5 +1,7 @@
 //! Our own children: listed by the kernel, and killed.
 //!
+//! The first process of a PID namespace needs no list: whom it can signal is its own, and all of them at once.
+//!
 //! Only we reap them, so the pid of one that was listed, and the group it leads, are its own until we do. That is why
 //! no pidfd is needed; and a child's own children become ours when it is dead.
 
@@ -13,6 +15,7 @@ const KILL_US: u64 = 10;
 /// The kernel's list of our children, and what tells that one of them died.
 #[derive(Clone, Copy)]
 pub(crate) struct Wards {
+    /// -1: all but ourselves are ours.
     list: i32,
     pub(crate) signals: i32,
 }
@@ -21,6 +24,11 @@ impl Wards {
     /// `ENOENT`: the kernel was built without that list (`CONFIG_PROC_CHILDREN`), or /proc is not there.
     pub(crate) fn new(signals: i32) -> Result<Self, Errno> {
         Ok(Self { list: sys::open_file(abi::AT_FDCWD, c"/proc/thread-self/children")?, signals })
+    }
+
+    /// All in the PID namespace whose first process we are.
+    pub(crate) fn all(signals: i32) -> Self {
+        Self { list: -1, signals }
     }
 
     pub(crate) fn close(self) {
@@ -52,6 +60,11 @@ impl Wards {
 
     /// Kills each with the group that it leads, which is one atomic step against forks in there. Gives how many.
     fn kill(&self, is_meant: impl Fn(i32) -> bool) -> u64 {
+        if self.list < 0 {
+            // One atomic step against forks, as with a group (kill_something_info, kernel/signal.c).
+            sys::kill(-1, sys::SIGKILL);
+            return 1;
+        }
         let mut count = 0;
         self.for_each(|pid| {
             if is_meant(pid) {

@@ -17,7 +17,7 @@
 //!
 //! The environment variable `HERDER_DISABLE`, read once, turns mechanisms off that misbehave on a host, and is
 //! how the tests force every rung: a comma-separated list of `clone3`, `clone_pidfd`, `pidfd`, `shared_memory`,
-//! `close_range`, `cgroup` and `keeper` (no scopes of that kind), `cgroup_kill` (processes are frozen and killed one by one, as on
+//! `close_range`, `cgroup`, `keeper` and `pidns` (no scopes of that kind), `cgroup_kill` (processes are frozen and killed one by one, as on
 //! Linux before 5.14), `pidfd_group` (for the keeper), `job_list` (on Windows a child is born suspended, and put
 //! into its job then).
 
@@ -42,7 +42,7 @@ use windows as sys;
 #[cfg(not(any(target_os = "linux", windows)))]
 compile_error!("herder-sys has backends for Linux and Windows only, so far");
 
-pub use scope_types::{Limit, Mechanism, Member, Refusal, ScopeStats};
+pub use scope_types::{Limit, Mechanism, Member, OPT_IN, Refusal, ScopeStats};
 pub use signal::{ParseSignalError, Signal};
 pub use step::{Group, SpawnStep};
 #[cfg(windows)]

@@ -14,7 +14,13 @@ pub enum Mechanism {
     Job,
     /// A helper process that adopts whoever loses its parent.
     Keeper,
+    /// A PID namespace of Linux, whose first process is our helper: nothing leaves it, and the kernel ends all in it with
+    /// that process. What is in it sees other pids, another /proc and, for ordinary users, no user but its own.
+    PidNamespace,
 }
+
+/// The mechanisms of this system that change what a child sees, and so are used only where they are asked for.
+pub const OPT_IN: &[Mechanism] = if cfg!(target_os = "linux") { &[Mechanism::PidNamespace] } else { &[] };
 
 /// Why something can't be had on this host.
 ///

@@ -31,7 +31,8 @@ pub(crate) fn facts() -> Vec<String> {
 
 /// Whether nobody has more than process groups here.
 pub(crate) fn groups_only() -> bool {
-    host().into_iter().all(|(strength, able)| able.is_err() || strength <= Strength::Group)
+    let chosen = host().into_iter().filter(|(strength, _)| !strength.is_opt_in());
+    chosen.into_iter().all(|(strength, able)| able.is_err() || strength <= Strength::Group)
 }
 
 /// The version of a contender. `None`: it is not here.

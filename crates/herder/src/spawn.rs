@@ -109,7 +109,8 @@ fn must_hop(request: &SpawnRequest) -> bool {
 
 /// Whether a keeper bears the child, and ends it with us, whichever thread asks.
 fn is_kept(request: &SpawnRequest) -> bool {
-    request.scope.as_ref().is_some_and(|scope| scope.mechanism() == Mechanism::Keeper)
+    let keeps = |scope: &Scope| matches!(scope.mechanism(), Mechanism::Keeper | Mechanism::PidNamespace);
+    request.scope.as_ref().is_some_and(keeps)
 }
 
 /// The thread that never ends has ended: not to be expected.

@@ -25,13 +25,15 @@ async fn it_says_what_is_so() {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     assert_eq!((&all["v"], &all["kernel"]), (&1.into(), &release.trim_end().into()));
     let order: Vec<_> = all["scopes"].as_array().unwrap().iter().map(|scope| &scope["strength"]).collect();
-    assert_eq!(order, ["cgroup", "keeper", "group", "child"]);
+    assert_eq!(order, ["pidns", "cgroup", "keeper", "group", "child"]);
     for weak in ["group", "child"] {
         assert_eq!(scope(&all, weak)["can"], true);
     }
-    // What it says of cgroups is what `run` finds.
-    let run = output(&herder(["run", "--scope", "cgroup", "true"])).await;
-    assert_eq!(scope(&all, "cgroup")["can"], run.success(), "{all}");
+    // What it says of scopes is what `run` finds.
+    for strong in ["cgroup", "pidns"] {
+        let run = output(&herder(["run", "--scope", strong, "true"])).await;
+        assert_eq!(scope(&all, strong)["can"], run.success(), "{all}");
+    }
     for limit in all["limits"].as_array().unwrap() {
         let (name, amount) = match limit["limit"].as_str().unwrap() {
             "memory" => ("--memory", "1G"),

@@ -37,6 +37,7 @@ pub fn mechanism(mechanism: Mechanism) -> Result<(), &'static Refusal> {
             Refusal::of("job objects are Windows'", &error, "")
         })),
         Mechanism::Keeper => kept::refusal(),
+        Mechanism::PidNamespace => kept::namespace_refusal(),
     }
 }
 
@@ -90,7 +91,8 @@ impl Scope {
     fn make(wanted: Mechanism, account: bool) -> io::Result<Self> {
         mechanism(wanted).map_err(Clone::clone)?;
         let inner = match wanted {
-            Mechanism::Keeper => Inner::Kept(Kept::new()?),
+            Mechanism::Keeper => Inner::Kept(Kept::new(false)?),
+            Mechanism::PidNamespace => Inner::Kept(Kept::new(true)?),
             // A job was refused above.
             Mechanism::Cgroup | Mechanism::Job => Inner::Cgroup(Cgroup::new(account)?),
         };
@@ -102,7 +104,7 @@ impl Scope {
     pub fn mechanism(&self) -> Mechanism {
         match &*self.0 {
             Inner::Cgroup(_) => Mechanism::Cgroup,
-            Inner::Kept(_) => Mechanism::Keeper,
+            Inner::Kept(kept) => kept.mechanism(),
         }
     }
 
@@ -237,11 +239,7 @@ impl Scope {
     pub fn adopt(&self, child: &ProcessHandle) -> io::Result<()> {
         match &*self.0 {
             Inner::Cgroup(cgroup) => child.while_held(|pid| cgroup.adopt(pid)),
-            Inner::Kept(_) => {
-                let error = io::Error::from_raw_os_error(libc::EOPNOTSUPP);
-                let help = "start it there, or hold it by a cgroup";
-                Err(Refusal::of("a keeper can't take in a process that it has not born", &error, help).into())
-            }
+            Inner::Kept(kept) => Err(kept.refuse_foreign().into()),
         }
     }
 

@@ -24,7 +24,7 @@ fn parent(pid: i32) -> i32 {
 }
 
 /// A copy of us with two trees, which then does as `end` says.
-fn owner(chains: usize, end: impl FnOnce()) -> Owner {
+fn owner(kept: Mechanism, chains: usize, end: impl FnOnce()) -> Owner {
     let ends = herder_sys::pipe(false).unwrap();
     herder_sys::set_nonblocking(&ends.ours, false).unwrap();
     let mut tell = std::fs::File::from(ends.theirs);
@@ -35,7 +35,7 @@ fn owner(chains: usize, end: impl FnOnce()) -> Owner {
         unsafe { libc::setpgid(0, 0) };
         let mut all = Vec::new();
         for session in [false, true] {
-            let scope = scope_by(Mechanism::Keeper).unwrap();
+            let scope = scope_by(kept).unwrap();
             let mut request = sh("trap '' TERM HUP
                 setsid sh -c 'trap \"\" TERM HUP; setsid sleep 1000 & sleep 1000; sleep 1000' &
                 (setsid setsid sleep 1000 &)
@@ -83,62 +83,68 @@ impl Owner {
     }
 }
 
-fn ends(name: &str, chains: usize, end: impl FnOnce(), act: impl FnOnce(&Owner)) {
-    let owner = owner(chains, end);
+fn ends(kept: Mechanism, name: &str, chains: usize, end: impl FnOnce(), act: impl FnOnce(&Owner)) {
+    let owner = owner(kept, chains, end);
     act(&owner);
     let took = owner.aftermath();
-    println!("{name}: {took:?}");
-    assert!(took < SECOND, "{name}: {took:?}");
+    println!("{kept:?}, {name}: {took:?}");
+    assert!(took < SECOND, "{kept:?}, {name}: {took:?}");
 }
 
 #[test]
 fn an_owner_of_kept_scopes_may_end_as_it_likes() {
     alone(|| {
-        if mechanism(Mechanism::Keeper).is_err() {
-            return;
+        for kept in [Mechanism::Keeper, Mechanism::PidNamespace] {
+            if mechanism(kept).is_err() {
+                continue;
+            }
+            let kill = |owner: &Owner| os::kill(owner.pid, libc::SIGKILL);
+            ends(kept, "exit", 0, || os::exit_now(3), |_| {});
+            ends(kept, "abort", 0, || std::process::abort(), |_| {});
+            ends(kept, "TERM", 0, || {}, |owner| os::kill(owner.pid, libc::SIGTERM));
+            ends(kept, "KILL group", 0, || {}, |owner| os::kill(-owner.pid, libc::SIGKILL));
+            for _ in 0..10 {
+                ends(kept, "KILL", 0, || {}, kill);
+            }
+            ends(kept, "chains", 2, || {}, kill);
         }
-        let kill = |owner: &Owner| os::kill(owner.pid, libc::SIGKILL);
-        ends("exit", 0, || os::exit_now(3), |_| {});
-        ends("abort", 0, || std::process::abort(), |_| {});
-        ends("TERM", 0, || {}, |owner| os::kill(owner.pid, libc::SIGTERM));
-        ends("KILL group", 0, || {}, |owner| os::kill(-owner.pid, libc::SIGKILL));
-        for _ in 0..10 {
-            ends("KILL", 0, || {}, kill);
-        }
-        ends("chains", 2, || {}, kill);
     });
 }
 
 #[test]
 fn keepers_that_can_not_act_are_helped() {
     alone(|| {
-        if mechanism(Mechanism::Keeper).is_err() {
-            return;
+        for kept in [Mechanism::Keeper, Mechanism::PidNamespace] {
+            if mechanism(kept).is_err() {
+                continue;
+            }
+            ends(
+                kept,
+                "stopped keepers",
+                0,
+                || {},
+                |owner| {
+                    let keepers = owner.pids.iter().filter(|pid| comm(**pid) == "herder-keeper");
+                    keepers.for_each(|pid| os::kill(*pid, libc::SIGSTOP));
+                    // The nursery stays awake: who stops that too has the better of it.
+                    let nursery = owner.pids.last().unwrap();
+                    os::kill(*nursery, libc::SIGCONT);
+                    os::kill(owner.pid, libc::SIGKILL);
+                },
+            );
+            ends(
+                kept,
+                "no nursery",
+                0,
+                || {},
+                |owner| {
+                    let nursery = *owner.pids.last().unwrap();
+                    os::kill(nursery, libc::SIGKILL);
+                    until("it is gone", || !os::lives(nursery));
+                    os::kill(owner.pid, libc::SIGKILL);
+                },
+            );
         }
-        ends(
-            "stopped keepers",
-            0,
-            || {},
-            |owner| {
-                let keepers = owner.pids.iter().filter(|pid| comm(**pid) == "herder-keeper");
-                keepers.for_each(|pid| os::kill(*pid, libc::SIGSTOP));
-                // The nursery stays awake: who stops that too has the better of it.
-                let nursery = owner.pids.last().unwrap();
-                os::kill(*nursery, libc::SIGCONT);
-                os::kill(owner.pid, libc::SIGKILL);
-            },
-        );
-        ends(
-            "no nursery",
-            0,
-            || {},
-            |owner| {
-                let nursery = *owner.pids.last().unwrap();
-                os::kill(nursery, libc::SIGKILL);
-                until("it is gone", || !os::lives(nursery));
-                os::kill(owner.pid, libc::SIGKILL);
-            },
-        );
     });
 }
 

@@ -18,6 +18,7 @@ mod keeper_end;
 mod keeper_one;
 mod kept_basics;
 mod kept_end;
+mod namespaces;
 mod owner;
 mod repeats;
 mod rungs;

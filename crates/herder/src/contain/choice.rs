@@ -7,7 +7,7 @@ use super::{Containment, Refusal, Strength, can, strength_of};
 /// Whether it matters what a keeper can do for a child.
 pub(crate) fn may_be_kept(containment: Containment) -> bool {
     match containment {
-        Containment::Keeper => true,
+        Containment::Keeper | Containment::PidNamespace => true,
         Containment::Auto => {
             MECHANISMS.contains(&Mechanism::Keeper) && herder_sys::mechanism(Mechanism::Cgroup).is_err()
         }
@@ -45,7 +45,7 @@ impl Wish {
 
     /// What a keeper's child can't be, or, unless that is asked for by name, what none becomes.
     fn keep(&self, group: Group) -> Result<(), &'static str> {
-        let by_name = self.containment == Containment::Keeper;
+        let by_name = self.containment != Containment::Auto;
         match (self.unkeepable, self.ill_kept) {
             (Some(reason), _) => Err(reason),
             (_, Some(reason)) if !by_name => Err(reason),
@@ -88,7 +88,7 @@ fn choose(
 ) -> Result<Choice, Refusal> {
     let own_group = match (wish.group, wish.containment) {
         (Group::Inherit, Containment::None) => Group::Inherit,
-        (Group::Inherit, Containment::Group | Containment::Keeper) => Group::New,
+        (Group::Inherit, Containment::Group | Containment::Keeper | Containment::PidNamespace) => Group::New,
         (Group::Inherit, _) if !wish.terminal => Group::New,
         (group, _) => group,
     };
@@ -97,7 +97,7 @@ fn choose(
         if !wish.dies_with_owner {
             return no("it ends with our program, and the child shall not");
         }
-        if mechanism == Mechanism::Keeper {
+        if matches!(mechanism, Mechanism::Keeper | Mechanism::PidNamespace) {
             wish.keep(own_group).or_else(no)?;
         }
         can(mechanism, strength)
@@ -116,6 +116,7 @@ fn choose(
     let by_name = match wish.containment {
         Containment::Cgroup => Some(Mechanism::Cgroup),
         Containment::Keeper => Some(Mechanism::Keeper),
+        Containment::PidNamespace => Some(Mechanism::PidNamespace),
         Containment::Job => Some(Mechanism::Job),
         Containment::Auto | Containment::Group | Containment::None => None,
     };
@@ -184,6 +185,9 @@ mod tests {
     #[test]
     fn what_is_asked_for_by_name_comes_or_is_an_error() {
         assert_eq!(chosen(wish(Containment::Keeper), all), (Group::New, Strength::Keeper, 0));
+        assert_eq!(chosen(wish(Containment::PidNamespace), all), (Group::New, Strength::PidNamespace, 0));
+        let refusal = choose(wish(Containment::PidNamespace), UNIX, nothing).unwrap_err();
+        assert_eq!(refusal.strength, Strength::PidNamespace);
         assert_eq!(choose(wish(Containment::Keeper), UNIX, nothing).unwrap_err().strength, Strength::Keeper);
         let only_keeper = only(Mechanism::Keeper);
         assert_eq!(
@@ -212,6 +216,10 @@ mod tests {
         assert_eq!(chosen(terminal, &keeper), (Group::Inherit, Strength::Child, 2));
         let by_name = Wish { containment: Containment::Keeper, ..terminal };
         assert_eq!(chosen(by_name, &keeper), (Group::New, Strength::Keeper, 0));
+        let namespace = Wish { containment: Containment::PidNamespace, ..by_name };
+        assert_eq!(chosen(namespace, all), (Group::New, Strength::PidNamespace, 0));
+        assert!(choose(Wish { unkeepable: Some("no"), ..namespace }, UNIX, all).is_err());
+        assert!(choose(Wish { group: Group::Join(7), ..namespace }, UNIX, all).is_err());
         let joined = Wish { group: Group::Join(7), ..wish(Containment::Auto) };
         assert_eq!(chosen(joined, &keeper), (Group::Join(7), Strength::Child, 2));
         assert!(choose(Wish { containment: Containment::Keeper, ..joined }, UNIX, &keeper).is_err());

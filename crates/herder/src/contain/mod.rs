@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use herder_sys::{MECHANISMS, Mechanism, REACHES_GROUPS};
+use herder_sys::{MECHANISMS, Mechanism, OPT_IN, REACHES_GROUPS};
 
 use crate::host;
 
@@ -45,6 +45,20 @@ pub enum Containment {
     /// without a controlling terminal. It inherits what we had when its scope was made (its own, or its herd's), but for the working directory and the processors,
     /// which are those of its start.
     Keeper,
+    /// A PID namespace of its own (Linux), or no child at all: for trees that are not trusted. Nothing leaves it, not even
+    /// as root, and the kernel ends all in it when its first process ends, which is our helper: the child is the second, and
+    /// has the signals and orphans of any other program. [`Auto`](Self::Auto) never chooses it, as a child sees the
+    /// difference:
+    ///
+    /// - It has other pids inside; those that this library tells are ours. Processes outside have none there.
+    /// - Its `/proc` shows those inside only. (In a container that hides parts of its `/proc` the kernel allows no other, and
+    ///   the old one stays.) It has its own list of mounts: what it mounts is not seen outside.
+    /// - For an ordinary user there is a user namespace, too, in which its own user and group are the only ones, with the
+    ///   numbers that they have: files of others seem to belong to nobody, setuid programs don't get their rights, and
+    ///   no other user can be asked for. Hosts may forbid these namespaces.
+    ///
+    /// And all that is said of children of the [keeper](Self::Keeper). No limits of a cgroup come with it.
+    PidNamespace,
     /// A job object of its own (Windows), or no child at all. Nothing leaves it.
     Job,
     /// A process group of its own, always, and nothing more. On Windows it can be asked to end, by Ctrl-Break, and that
@@ -77,8 +91,19 @@ pub enum Strength {
     Keeper,
     /// The child and all its descendants, by the kernel's own account. (Root can move a process out.)
     Cgroup,
+    /// The child and all its descendants, by the kernel's own account, which none of them leaves (Linux).
+    PidNamespace,
     /// The child and all its descendants, by the kernel's own account, which none of them leaves (Windows).
     Job,
+}
+
+impl Strength {
+    /// Whether it is only for those who ask for it by its name, as a child sees the difference:
+    /// [`Containment::Auto`] never chooses it.
+    #[must_use]
+    pub fn is_opt_in(self) -> bool {
+        self == Self::PidNamespace
+    }
 }
 
 impl fmt::Display for Strength {
@@ -88,6 +113,7 @@ impl fmt::Display for Strength {
             Self::Group => "process group",
             Self::Keeper => "keeper",
             Self::Cgroup => "cgroup",
+            Self::PidNamespace => "PID namespace",
             Self::Job => "job object",
         })
     }
@@ -165,12 +191,13 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What this host can enforce, strongest first: `Ok`, or why not.
+/// What this host can enforce, strongest first, those included that are [not chosen](Strength::is_opt_in) unless they are
+/// asked for: `Ok`, or why not.
 ///
 /// Found out once, by trying, and kept. It may block for some milliseconds the first time.
 #[must_use]
 pub fn host() -> Vec<(Strength, Result<(), Refusal>)> {
-    let asked = MECHANISMS.iter().filter_map(|mechanism| Some((*mechanism, strength_of(*mechanism)?)));
+    let asked = OPT_IN.iter().chain(MECHANISMS).filter_map(|mechanism| Some((*mechanism, strength_of(*mechanism)?)));
     let asked = asked.map(|(mechanism, strength)| (strength, can(mechanism, strength)));
     let group = REACHES_GROUPS.then_some((Strength::Group, Ok(())));
     asked.chain(group).chain([(Strength::Child, Ok(()))]).collect()
@@ -196,6 +223,7 @@ fn strength_of(mechanism: Mechanism) -> Option<Strength> {
         Mechanism::Cgroup => Strength::Cgroup,
         Mechanism::Job => Strength::Job,
         Mechanism::Keeper => Strength::Keeper,
+        Mechanism::PidNamespace => Strength::PidNamespace,
         _ => return None,
     })
 }
@@ -220,7 +248,8 @@ mod tests {
 
     #[test]
     fn stronger_is_greater() {
-        assert!(Strength::Cgroup > Strength::Keeper && Strength::Keeper > Strength::Group);
+        assert!(Strength::PidNamespace > Strength::Cgroup && Strength::Cgroup > Strength::Keeper);
+        assert!(Strength::Keeper > Strength::Group);
         assert!(Strength::Group > Strength::Child);
     }
 }

@@ -42,6 +42,9 @@ impl Kept {
         let fds = std::mem::take(&mut request.fds);
         let mut plan = plan(request, &fds, mask).map_err(prepare)?;
         order::name_inherited(&mut plan, inherit_fds)?;
+        if self.is_namespace {
+            order::name_dir(&mut plan);
+        }
         let (order, letter) = order::write(&plan);
         // As in a fork: one that is born meanwhile must not get the other end of the pipe too.
         let alone = FORKING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `mod` | one scope: kill, signal, freeze, empty? and the end |
+//! | `refusal` | why there can be none on a host |
 //! | `nursery` | the process that bears the keepers of scopes: that it is there, and has what we have to hand on |
 //! | `birth` | one child: the order to the scope's keeper, and its answer |
 //! | `order` | a plan as an order |
@@ -13,10 +14,11 @@ mod birth;
 mod cord;
 mod nursery;
 mod order;
+mod refusal;
 mod tree;
 
 pub(super) use cord::{Cord, News};
-pub(super) use nursery::refusal;
+pub(super) use refusal::{namespace_refusal, refusal};
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -29,12 +31,14 @@ use self::tree::Root;
 use super::keeper::lifeline;
 use super::keeper::protocol::{EMPTY, HELLO, KILL, Message, RELEASE, UNBORN};
 use super::{cvt, pidfd};
-use crate::{LaunchError, Limit, Member, Refusal, ScopeStats, Signal, SpawnStep};
+use crate::{LaunchError, Limit, Mechanism, Member, Refusal, ScopeStats, Signal, SpawnStep};
 
 /// A scope's keeper, as we know it. Dropped, it has all that is in the scope killed.
 #[derive(Debug)]
 pub(super) struct Kept {
     owner: u32,
+    /// The keeper is the first process of a PID namespace.
+    is_namespace: bool,
     nursery: Arc<Nursery>,
     socket: OwnedFd,
     /// Taken while news is read, and what it says written down.
@@ -52,10 +56,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn new() -> Result<Self, Refusal> {
-        let (nursery, socket) = nursery::scope()?;
+    pub(super) fn new(is_namespace: bool) -> Result<Self, Refusal> {
+        let (nursery, socket) = nursery::scope(is_namespace)?;
         Ok(Self {
             owner: std::process::id(),
+            is_namespace,
             nursery,
             socket,
             reading: Mutex::default(),
@@ -65,6 +70,10 @@ impl Kept {
             frozen: RwLock::new(false),
             released: AtomicBool::new(false),
         })
+    }
+
+    pub(super) fn mechanism(&self) -> Mechanism {
+        if self.is_namespace { Mechanism::PidNamespace } else { Mechanism::Keeper }
     }
 
     /// Reads what the keeper has said so far.
@@ -123,8 +132,12 @@ impl Kept {
         // Somebody may have stopped it.
         forgive_gone(pidfd::send(&root.pidfd, libc::SIGCONT, 0))?;
         match told {
-            // It does not read, or is gone, and then the nursery kills them.
+            // It does not read. With the first process all in its namespace end.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.is_namespace => {
+                forgive_gone(pidfd::send(&root.pidfd, libc::SIGKILL, 0))
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => root.send_to_all(libc::SIGKILL),
+            // Or it is gone, and then the nursery kills them.
             _ => Ok(()),
         }
     }
@@ -170,10 +183,20 @@ impl Kept {
         self.root().map_or_else(|| Ok(ScopeStats::default()), |root| root.stats())
     }
 
-    #[expect(clippy::unused_self, reason = "as the scopes that are cgroups")]
     pub(super) fn limit(&self, _: Limit) -> Result<(), Refusal> {
+        let what = format!("{} can't limit what processes use together", self.named());
+        Err(Refusal::of(what, &io::Error::from_raw_os_error(libc::EOPNOTSUPP), "it takes a cgroup"))
+    }
+
+    /// Why it takes in nobody who was not born there.
+    pub(super) fn refuse_foreign(&self) -> Refusal {
+        let what = format!("{} can't take in a process that it has not born", self.named());
         let error = io::Error::from_raw_os_error(libc::EOPNOTSUPP);
-        Err(Refusal::of("a keeper can't limit what processes use together", &error, "it takes a cgroup"))
+        Refusal::of(what, &error, "start it there, or hold it by a cgroup")
+    }
+
+    fn named(&self) -> &'static str {
+        if self.is_namespace { "a PID namespace" } else { "a keeper" }
     }
 
     pub(super) fn release(&self) {

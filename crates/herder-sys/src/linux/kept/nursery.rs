@@ -11,15 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, fs};
 
-use super::super::found::Found;
-use super::super::keeper::protocol::{Message, SCOPE};
+use super::super::keeper::protocol::{Message, NAMESPACE, SCOPE};
 use super::super::keeper::start::{self, Role, Running};
 use super::super::keeper::{Refused, lifeline};
 use super::super::per_process::PerProcess;
-use super::super::{facts, pidfd};
-use super::Kept;
 use super::order::limit;
-use crate::{Refusal, facts as host};
+use crate::Refusal;
 
 #[derive(Debug)]
 pub(super) struct Nursery {
@@ -82,13 +79,14 @@ impl fmt::Debug for Heritage {
 }
 
 /// Our end of a new scope's socket, and the nursery that bears its keeper.
-pub(super) fn scope() -> Result<(Arc<Nursery>, OwnedFd), Refusal> {
+pub(super) fn scope(is_namespace: bool) -> Result<(Arc<Nursery>, OwnedFd), Refusal> {
     let short = |error: &io::Error| Refusal::of("no socket for a scope's keeper is to be had", error, "");
     let [ours, theirs] = lifeline::pair().map_err(|error| short(&error))?;
     let mut slot = NURSERY.get().lock().unwrap_or_else(PoisonError::into_inner);
     let heritage = Heritage::now();
     let asked = |nursery: &Nursery| {
-        let message = Message::new(SCOPE);
+        let mut message = Message::new(SCOPE);
+        message.flags = if is_namespace { NAMESPACE } else { 0 };
         lifeline::send(&nursery.running.lifeline, &message, Some(theirs.as_fd()), Duration::ZERO)
     };
     if let Some(nursery) = slot.as_ref().filter(|nursery| nursery.heritage == heritage) {
@@ -124,35 +122,4 @@ impl Drop for Nursery {
 fn refuse(refused: Refused) -> Refusal {
     let error = io::Error::from_raw_os_error(refused.errno());
     Refusal::of(format!("the keeper can't be started: {}", refused.what()), &error, "")
-}
-
-/// Why there can be no scopes of this kind, found out once by making one.
-pub(in super::super) fn refusal() -> Result<(), &'static Refusal> {
-    static FOUND: Found = Found::new();
-    FOUND.find(try_scope)
-}
-
-fn try_scope() -> Result<(), Refusal> {
-    if facts::is_disabled("keeper") {
-        let error = io::Error::from_raw_os_error(libc::EOPNOTSUPP);
-        return Err(Refusal::of("HERDER_DISABLE turns the keeper off", &error, ""));
-    }
-    if !host().pidfd {
-        let error = io::Error::from_raw_os_error(libc::ENOSYS);
-        let help = "it needs Linux 5.4 and a sandbox that allows pidfds";
-        return Err(Refusal::of("processes can't be held by descriptors", &error, help));
-    }
-    let trial = Kept::new()?;
-    let answer = lifeline::receive(&trial.socket, start::LIMIT);
-    let errno = match &answer {
-        Ok((_, Some(_))) => return Ok(()),
-        Ok((message, None)) => message.pid,
-        Err(error) => error.raw_os_error().unwrap_or(libc::ENODEV),
-    };
-    let error = io::Error::from_raw_os_error(errno);
-    if pidfd::is_shortage(&error) {
-        return Err(Refusal::of("no process for a scope's keeper is to be had", &error, ""));
-    }
-    let help = "it needs /proc, and a kernel that lists children there (CONFIG_PROC_CHILDREN)";
-    Err(Refusal::of("the keeper of a scope does not start", &error, help))
 }

@@ -1,8 +1,10 @@
 //! A plan as an order: the same steps, to be taken elsewhere.
 
 use std::collections::HashSet;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::RawFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::super::child::{CloseFds, Move, Plan, Source};
 use super::super::keeper::order as sheet;
@@ -53,6 +55,14 @@ pub(super) fn name_inherited(plan: &mut Plan, inherit_fds: bool) -> Result<(), L
         plan.affinity = processors().ok();
     }
     Ok(())
+}
+
+/// Names the working directory by its path, for a child with mounts of its own: one that was opened elsewhere is none
+/// that it could tell the path of (getcwd(2)). One without a path, as it was removed, goes as it is.
+pub(super) fn name_dir(plan: &mut Plan) {
+    let Ok(here) = std::env::current_dir() else { return };
+    let dir = plan.cwd.as_ref().map_or(here.clone(), |dir| here.join(OsStr::from_bytes(dir.to_bytes())));
+    plan.cwd = CString::new(dir.into_os_string().into_vec()).ok().or(plan.cwd.take());
 }
 
 fn is_open(fd: RawFd) -> bool {

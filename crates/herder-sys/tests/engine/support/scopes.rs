@@ -10,7 +10,7 @@ use herder_sys::{Group, Mechanism, Process, Scope, SpawnRequest, Strings, mechan
 use super::{LIMIT, launched, os, slower, strings, until};
 
 /// All mechanisms, for what is promised for each.
-pub(crate) const ALL: [Mechanism; 2] = [Mechanism::Cgroup, Mechanism::Keeper];
+pub(crate) const ALL: [Mechanism; 3] = [Mechanism::Cgroup, Mechanism::Keeper, Mechanism::PidNamespace];
 
 /// A cgroup of one's own, or `None`, with a line that says so, where the host can't do it.
 pub(crate) fn scope() -> Option<Scope> {
@@ -29,7 +29,7 @@ pub(crate) fn scope_by(wanted: Mechanism) -> Option<Scope> {
 
 pub(crate) fn inside(scope: &Scope, mut request: SpawnRequest) -> SpawnRequest {
     request.scope = Some(scope.clone());
-    if scope.mechanism() == Mechanism::Keeper && request.group == Group::Inherit {
+    if scope.mechanism() != Mechanism::Cgroup && request.group == Group::Inherit {
         // Ours is not to be had there.
         request.group = Group::New;
     }
