@@ -80,7 +80,9 @@ pub(crate) fn look(json: bool) -> Result<String, String> {
 fn scope((strength, can): (Strength, Result<(), Refusal>)) -> Scope {
     let meaning = match strength {
         Strength::Cgroup => "all that a program starts, by the kernel's own account",
-        Strength::PidNamespace => "all that a program starts, for good; asked for by name only (--scope pidns)",
+        Strength::PidNamespace => {
+            "all that a program starts, for good; asked for by name only (--scope pidns)"
+        }
         Strength::Keeper => "all that a program starts, found by a helper process",
         Strength::Group => "a program and those that don't leave its process group",
         _ => "a program alone",

@@ -110,7 +110,8 @@ pub(crate) fn resolve(args: RunArgs) -> Result<Plan, String> {
     let stop = Stop::new(&limits);
     stdin(&mut command, surroundings.stdin.as_deref(), stop.closes_stdin())?;
     // In a group of its own the program could not read from the terminal, whose keyboard would not reach it.
-    let stays = !limits.group && !matches!(scope.scope, ScopeKind::Group | ScopeKind::Keeper | ScopeKind::Pidns);
+    let stays =
+        !limits.group && !matches!(scope.scope, ScopeKind::Group | ScopeKind::Keeper | ScopeKind::Pidns);
     let shares_terminal = stays && terminal::is_ours();
     let scope = Wanted::new(&scope, limits.group, shares_terminal)?;
     scope.apply(&mut command);

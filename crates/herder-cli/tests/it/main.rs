@@ -10,6 +10,7 @@ mod help;
 mod init;
 mod json;
 mod limits;
+mod namespace;
 mod output;
 mod run;
 mod scope;

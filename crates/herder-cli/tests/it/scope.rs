@@ -59,7 +59,7 @@ async fn family(options: &[&str]) -> (Running, Vec<u32>) {
 
 #[tokio::test]
 async fn nothing_survives_a_limit_or_a_signal() {
-    for scope in ["auto", "keeper", "pidns", "group"] {
+    for scope in ["auto", "keeper", "group"] {
         for event in [None, Some(Signal::INT), Some(Signal::TERM), Some(Signal::HUP)] {
             let limit = if event.is_some() { "1h" } else { "1s" };
             let (running, pids) = family(&["-q", "-t", limit, "--scope", scope]).await;

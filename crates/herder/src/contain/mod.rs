@@ -197,7 +197,8 @@ impl fmt::Display for Refusal {
 /// Found out once, by trying, and kept. It may block for some milliseconds the first time.
 #[must_use]
 pub fn host() -> Vec<(Strength, Result<(), Refusal>)> {
-    let asked = OPT_IN.iter().chain(MECHANISMS).filter_map(|mechanism| Some((*mechanism, strength_of(*mechanism)?)));
+    let asked =
+        OPT_IN.iter().chain(MECHANISMS).filter_map(|mechanism| Some((*mechanism, strength_of(*mechanism)?)));
     let asked = asked.map(|(mechanism, strength)| (strength, can(mechanism, strength)));
     let group = REACHES_GROUPS.then_some((Strength::Group, Ok(())));
     asked.chain(group).chain([(Strength::Child, Ok(()))]).collect()
