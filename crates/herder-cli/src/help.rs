@@ -155,6 +155,12 @@ Scope:
   Without a cgroup, herder finds what is left among the orphans, which become
   its children; one that another user owns can't be ended.
 
+  --scope pidns is for programs that are not trusted: the program is born into a
+  PID namespace, which nobody leaves, and which the kernel ends as a whole. It
+  sees other pids, a /proc that shows those inside only, and its own mounts; an
+  ordinary user sees all others as nobody, and can't become one (--uid). Hosts
+  may forbid it: 125. Limits of memory, pids and cpu need a cgroup.
+
 Report (--json):
   One JSON object on one line. `v` is 1 and changes when a field changes its
   meaning; new fields may come. What is not known is null. Arguments and
@@ -176,7 +182,7 @@ Report (--json):
   ready                 of the line that matched --ready-line: after_ms,
                         stream, line; null if there was none
   attempts              how it was stopped: step, after_ms, error
-  scope                 strength (cgroup, group, child), and refusals:
+  scope                 strength (pidns, cgroup, keeper, group, child), refusals:
                         strength and reason of each that can't be had
   survivors             who was left when it had ended: pid, command
   scope_empty           whether it is proved that nothing is left

@@ -61,8 +61,10 @@ pub(super) fn name_inherited(plan: &mut Plan, inherit_fds: bool) -> Result<(), L
 /// that it could tell the path of (getcwd(2)). One without a path, as it was removed, goes as it is.
 pub(super) fn name_dir(plan: &mut Plan) {
     let Ok(here) = std::env::current_dir() else { return };
-    let dir = plan.cwd.as_ref().map_or(here.clone(), |dir| here.join(OsStr::from_bytes(dir.to_bytes())));
-    plan.cwd = CString::new(dir.into_os_string().into_vec()).ok().or(plan.cwd.take());
+    let asked = plan.cwd.as_ref().map(|dir| OsStr::from_bytes(dir.to_bytes()));
+    let dir = here.join(asked.unwrap_or_default());
+    // A path of the kernel's has no NUL in it.
+    plan.cwd = CString::new(dir.into_os_string().into_vec()).ok();
 }
 
 fn is_open(fd: RawFd) -> bool {

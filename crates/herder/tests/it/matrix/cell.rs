@@ -16,7 +16,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 
 use super::LEASH;
-use super::owner::{PROBE, TOLD};
+use super::owner::{NAMESPACE, PROBE, TOLD};
 use super::place::Place;
 
 /// The promise.
@@ -93,6 +93,9 @@ fn program(place: &Place, wrap: &[&str], told: &str) -> Program {
     words.push(place.program.to_str().unwrap().to_owned());
     let mut program = Program::new(&words[0]);
     program.args(&words[1..]).args(["matrix::owner::an_owner", "--exact", "--nocapture", "--test-threads=2"]);
+    if place.namespace {
+        program.env(NAMESPACE, "1");
+    }
     program.env(TOLD, told).stdout(Stdio::piped()).stderr(Stdio::null());
     program
 }

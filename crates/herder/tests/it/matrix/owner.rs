@@ -6,9 +6,9 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use herder::contain::host;
+use herder::contain::{Strength, host};
 use herder::os::unix::CommandExt;
-use herder::{Child, Command, Signal, Stdio, Termination};
+use herder::{Child, Command, Containment, Signal, Stdio, Termination};
 use tokio::runtime::Runtime;
 
 use super::{LEASH, NOBODY, TREES};
@@ -18,14 +18,17 @@ use crate::support::{fixture, line, multi_thread, within};
 /// done here.
 pub(super) const TOLD: &str = "HERDER_TEST_MATRIX";
 pub(super) const PROBE: &str = "probe";
+/// Says to the owner that it is to ask for a PID namespace.
+pub(super) const NAMESPACE: &str = "HERDER_TEST_NAMESPACE";
 
 /// Not a test by itself: the owner.
 #[test]
 fn an_owner() {
     let Ok(told) = std::env::var(TOLD) else { return };
     if told == PROBE {
-        let best = host().into_iter().find(|(_, able)| able.is_ok()).unwrap().0;
-        println!("\nbest {best}");
+        let wanted = |strength: Strength| strength.is_opt_in() == asks_for_namespace();
+        let best = host().into_iter().find(|(strength, able)| able.is_ok() && wanted(*strength));
+        println!("\nbest {}", best.map_or("none".to_owned(), |(strength, _)| strength.to_string()));
         return;
     }
     let mut told = told.splitn(3, '/');
@@ -39,6 +42,10 @@ fn an_owner() {
         // Until the other end is closed.
         drop(input.read_to_end(&mut Vec::new()));
     }
+}
+
+fn asks_for_namespace() -> bool {
+    std::env::var_os(NAMESPACE).is_some()
 }
 
 fn brisk() -> Termination {
@@ -59,6 +66,9 @@ async fn start(tree: &str, end: &str, leash: &str) -> Child {
     let leash = File::options().write(true).open(format!("/{leash}")).unwrap();
     command.fd(LEASH, OwnedFd::from(leash)).stdin(Stdio::null()).stdout(Stdio::piped());
     command.termination(brisk());
+    if asks_for_namespace() {
+        command.containment(Containment::PidNamespace);
+    }
     match tree {
         "another user" => _ = command.uid(NOBODY).gid(NOBODY),
         "other cgroup" => _ = command.env("ROOT", mounted().unwrap()),

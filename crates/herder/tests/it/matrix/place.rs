@@ -23,6 +23,8 @@ pub(super) struct Place {
     /// In which folders a cgroup of the owner would be.
     pub(super) houses: Vec<PathBuf>,
     pub(super) root: bool,
+    /// The owner asks for a PID namespace, and not for the strongest of the others.
+    pub(super) namespace: bool,
     /// The cgroup that was made for it, and is removed with it.
     _own: Option<Own>,
 }
@@ -40,6 +42,7 @@ impl Place {
             folder: open_folder(),
             houses: houses.into_iter().flatten().map(Path::to_owned).collect(),
             root,
+            namespace: false,
             _own: None,
         }
     }
@@ -76,6 +79,18 @@ impl Place {
         let wrap = ["unshare", "--mount", "sh", "-c", hide, "sh"].map(str::to_owned).into();
         let able = Uid::effective().is_root() && mounted().is_some_and(|at| at.starts_with("/sys/fs/cgroup"));
         able.then(|| Self { name: "container without cgroups", wrap, ..Self::here() })
+    }
+
+    /// Those who ask for PID namespaces: an ordinary user where there is a choice, whose namespace is one of users, too.
+    pub(super) fn namespaces() -> Self {
+        let place = Self::ordinary().unwrap_or_else(Self::here);
+        Self { name: "ordinary user who asks for PID namespaces", namespace: true, ..place }
+    }
+
+    /// Root that asks for them: without a namespace of users, so that all that root may do outside it may do inside.
+    pub(super) fn namespaces_of_root() -> Option<Self> {
+        let place = Self { name: "root that asks for PID namespaces", namespace: true, ..Self::here() };
+        place.root.then_some(place)
     }
 
     fn of_nobody(name: &'static str) -> Self {
