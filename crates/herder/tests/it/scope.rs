@@ -7,7 +7,7 @@ use herder::contain::{Leak, Strength, host};
 use herder::report::RunErrorKind;
 use herder::{Cause, Child, Command, Containment, Signal, Stdio, Termination};
 
-use crate::support::{Leash, eventually, fixture, is_dead, line, run};
+use crate::support::{Leash, fixture, is_dead, line, run};
 
 /// Each containment of this host that nothing leaves.
 pub(crate) fn strong() -> Vec<Containment> {

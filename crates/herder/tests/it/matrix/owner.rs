@@ -28,7 +28,7 @@ fn an_owner() {
     if told == PROBE {
         let wanted = |strength: Strength| strength.is_opt_in() == asks_for_namespace();
         let best = host().into_iter().find(|(strength, able)| able.is_ok() && wanted(*strength));
-        println!("\nbest {}", best.map_or("none".to_owned(), |(strength, _)| strength.to_string()));
+        println!("\nbest {}", best.map_or_else(|| "none".to_owned(), |(strength, _)| strength.to_string()));
         return;
     }
     let mut told = told.splitn(3, '/');
