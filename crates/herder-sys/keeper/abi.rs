@@ -58,6 +58,7 @@ pub(crate) const CLOSE_RANGE_UNSHARE: u32 = 2;
 pub(crate) const CLOSE_RANGE_CLOEXEC: u32 = 4;
 pub(crate) const CLONE_FILES: i32 = 0x400;
 pub(crate) const RLIMIT_NOFILE: u32 = 7;
+pub(crate) const FUTEX_WAIT: i32 = 0;
 pub(crate) const PRIO_PROCESS: i32 = 0;
 pub(crate) const PR_SET_PDEATHSIG: i32 = 1;
 
@@ -99,6 +100,7 @@ mod number {
     pub(crate) const SYS_setpriority: i64 = 141;
     pub(crate) const SYS_prctl: i64 = 157;
     pub(crate) const SYS_mount: i64 = 165;
+    pub(crate) const SYS_futex: i64 = 202;
     pub(crate) const SYS_sched_setaffinity: i64 = 203;
     pub(crate) const SYS_getdents64: i64 = 217;
     pub(crate) const SYS_clock_gettime: i64 = 228;
@@ -134,6 +136,7 @@ mod number {
     pub(crate) const SYS_exit_group: i64 = 94;
     pub(crate) const SYS_waitid: i64 = 95;
     pub(crate) const SYS_unshare: i64 = 97;
+    pub(crate) const SYS_futex: i64 = 98;
     pub(crate) const SYS_nanosleep: i64 = 101;
     pub(crate) const SYS_clock_gettime: i64 = 113;
     pub(crate) const SYS_sched_setaffinity: i64 = 122;

@@ -2,6 +2,7 @@
 
 use core::cell::Cell;
 use core::ffi::{CStr, c_char};
+use core::sync::atomic::AtomicU32;
 
 use crate::Heritage;
 use crate::abi;
@@ -98,6 +99,7 @@ fn read(order: &Order, body: &Body<'_>, keeper: i32) -> Option<Plan> {
         uid: has(order::UID).then_some(order.uid),
         cwd,
         die_with: has(order::DIE).then_some((order.die, keeper)),
+        held: AtomicU32::new(0),
         pre_exec: &[],
         mask: order.mask,
     })

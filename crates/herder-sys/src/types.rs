@@ -207,6 +207,12 @@ pub struct SpawnRequest {
     pub reset_ignored_signals: bool,
     /// The signal that the kernel sends to the child when our program has ended, however it ended.
     pub die_with_owner: Option<Signal>,
+    /// Whether [`ProcessHandle::end_with_owner`](crate::ProcessHandle::end_with_owner) is called for the child at once, and
+    /// its program begins only then: so that nobody whom it starts can outlive us, however soon we end. Ask again for the error.
+    ///
+    /// It takes [`die_with_owner`](Self::die_with_owner). Where the child does not share our memory, its program may
+    /// begin some microseconds too early.
+    pub end_with_owner: bool,
     /// Code to run in the child before `execve`; it costs a fork.
     pub pre_exec: Vec<PreExec>,
     /// Whether [`Launch::latch`] shall give a descriptor that becomes readable when the `execve` is over.
@@ -240,6 +246,7 @@ impl SpawnRequest {
             inherit_signal_mask: false,
             reset_ignored_signals: false,
             die_with_owner: None,
+            end_with_owner: false,
             pre_exec: Vec::new(),
             latch: false,
             scope: None,

@@ -41,10 +41,11 @@ impl Command {
             herder_sys::spawn(request)
         };
         let Spawned { process, launch, .. } = spawned.map_err(|failure| setup_error(self, failure))?;
-        let outcome = launch.wait(STALL_LIMIT);
-        confirm(self, &process, outcome)?;
+        // First what ends it with us: as soon as its program runs it may start others.
         let mut child = prepared.into_child(self, process, launch);
-        child.launch = None;
+        if let Some(launch) = child.launch.take() {
+            confirm(self, &child.process, launch.wait(STALL_LIMIT))?;
+        }
         child.settings.on_drop = self.on_drop.clone();
         child.start_feeding();
         Ok(child)
@@ -179,6 +180,7 @@ fn prepare(command: &Command, defaults: Defaults) -> Result<(Prepared, SpawnRequ
     request.fds = wire.fds;
     let loose_herd = command.fold.as_ref().is_some_and(|fold| fold.is_loose()) && command.die_with_owner;
     let watched = choice.watched || loose_herd;
+    request.end_with_owner = watched;
     let (scope, mut reach) = scope(command, choice, &name)?;
     request.scope = scope;
     if let Some(bytes) = contain::stand_in(&mut reach.limits, command.os.own_memory_limit()) {

@@ -140,6 +140,15 @@ impl Launch {
         Ok((birth, enter as Entry, block.cast()))
     }
 
+    /// The child may go on to its `execve`, if it was held.
+    pub(super) fn let_go(&self) {
+        let held = &self.plan().held;
+        if held.swap(0, Ordering::AcqRel) != 0 {
+            // SAFETY: the word lives through the call.
+            unsafe { libc::syscall(libc::SYS_futex, held.as_ptr(), libc::FUTEX_WAKE, 1) };
+        }
+    }
+
     /// The clone call failed.
     pub(super) fn not_born(&self) {
         self.hold.block().busy.store(0, Ordering::Relaxed);

@@ -105,6 +105,9 @@ impl ProcessHandle {
     ///
     /// As [`keeper::watch`].
     pub fn end_with_owner(&self) -> io::Result<()> {
+        if self.0.watch.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(());
+        }
         let watch = keeper::watch(self)?;
         // Who reaps it meanwhile looks here afterwards.
         let mut slot = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Mutex, PoisonError};
 
 use super::birth::{self, Born};
@@ -55,6 +56,7 @@ pub(super) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> R
     }
     let fds = std::mem::take(&mut request.fds);
     let fork = !request.pre_exec.is_empty() || !facts().shared_memory;
+    let watched = request.end_with_owner;
     let leads_group = matches!(request.group, Group::New | Group::NewSession | Group::Join(0));
     let entrance = scope.as_ref().and_then(Scope::enter).transpose()?;
     // The end of file on its pipe is all that tells of a forked child's `execve`. One that is born meanwhile must
@@ -75,6 +77,9 @@ pub(super) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> R
         }
         None => None,
     };
+    if watched && !fork && plan.die_with.is_some() {
+        plan.held = AtomicU32::new(1);
+    }
     let mut launch = Launch::new(plan, dumpable, ours);
 
     let born =
@@ -86,6 +91,11 @@ pub(super) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> R
     let pidfd = if born.pidfd >= 0 { Some(fd::own(born.pidfd)) } else { open_pidfd(born.pid) };
     let process = Process::new(ProcessHandle::new(born.pid, pidfd, leads_group));
     launch.born();
+    if watched {
+        // Who asks again is told why not.
+        drop(process.end_with_owner());
+        launch.let_go();
+    }
     Ok(Spawned { process, launch })
 }
 
@@ -131,6 +141,7 @@ pub(super) fn plan(
         uid: request.uid,
         cwd: request.cwd.map(|dir| CString::new(dir.into_vec())).transpose()?,
         die_with: request.die_with_owner.map(|signal| (signal.as_raw(), std::process::id() as i32)),
+        held: AtomicU32::new(0),
         pre_exec: request.pre_exec,
         mask: mask.unwrap_or(0),
     })

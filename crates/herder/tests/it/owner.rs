@@ -106,6 +106,39 @@ fn one_that_has_process_groups_only_takes_them_with_it() {
     });
 }
 
+#[test]
+fn one_that_is_killed_while_it_starts_its_first_group_takes_it_with_it() {
+    if is_owner() {
+        // All of them speak for themselves: nobody waits for us to be ready.
+        let command = leashed(&["spawn:[mark:up,hang]", "mark:up", "hang"]);
+        let child = match std::env::var_os("HERDER_TEST_ASYNC") {
+            None => command.spawn().unwrap(),
+            Some(_) => run(command.spawn_async()).unwrap(),
+        };
+        return hang(vec![child]);
+    }
+    run(async {
+        for round in 0..20 {
+            let (mut command, leash) =
+                owner("one_that_is_killed_while_it_starts_its_first_group_takes_it_with_it");
+            command.env("HERDER_DISABLE", "cgroup,keeper").stdout(Stdio::piped());
+            if round % 2 == 0 {
+                command.env("HERDER_TEST_ASYNC", "1");
+            }
+            let mut owner = command.spawn().unwrap();
+            let mut ups = 0;
+            while ups < 2 {
+                // Behind what the test harness says, perhaps.
+                ups += usize::from(line(owner.stdout.as_mut().unwrap()).await.ends_with("up"));
+            }
+            owner.signal(Signal::KILL).unwrap();
+            owner.wait().await.unwrap();
+            drop((owner, command));
+            leash.wait_free();
+        }
+    });
+}
+
 /// The keeper of a process: the one that has its pidfd.
 fn keeper_of(owner: u32) -> Option<i32> {
     let me = format!("Pid:\t{owner}");

@@ -10,6 +10,7 @@ use core::cell::Cell;
 use core::convert::Infallible;
 use core::ffi::{CStr, c_char};
 use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 mod fds;
 mod signals;
@@ -47,6 +48,8 @@ pub(super) struct Plan {
     pub(super) cwd: Option<Text>,
     /// The parent-death signal and the process whose death is meant.
     pub(super) die_with: Option<(i32, i32)>,
+    /// Not 0 while the child is to wait with its `execve`, if it dies with somebody who shares its memory.
+    pub(super) held: AtomicU32,
     pub(super) pre_exec: List<PreExec>,
     pub(super) mask: u64,
 }
@@ -136,6 +139,7 @@ fn steps(plan: &Plan) -> Result<Infallible, (SpawnStep, Errno)> {
     // After the change of ids, which clears it (prctl(2)).
     if let Some((signal, owner)) = plan.die_with {
         die_with_owner(signal, owner).map_err(at(SpawnStep::DieWithOwner))?;
+        wait_until_let_go(plan, owner);
     }
     for hook in plan.pre_exec.iter() {
         hook.run().map_err(at(SpawnStep::PreExec))?;
@@ -213,6 +217,21 @@ fn die_with_owner(signal: i32, owner: i32) -> Result<(), Errno> {
         exit(128 + abi::SIGKILL as usize);
     }
     Ok(())
+}
+
+/// futex(2), not private: so that this is the same word for us and the owner, in whatever way memory is shared.
+fn wait_until_let_go(plan: &Plan, owner: i32) {
+    while plan.held.load(Ordering::Acquire) != 0 {
+        let word = plan.held.as_ptr() as usize;
+        // The parent-death signal may be one that is blocked here.
+        let time = abi::timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        let args = [word, abi::FUTEX_WAIT as usize, 1, (&raw const time) as usize, 0];
+        // SAFETY: the word and the time live through the call. Any return is a reason to look again.
+        let _ = unsafe { syscall(abi::SYS_futex, args) };
+        if number(abi::SYS_getppid, [0, 0]).is_ok_and(|parent| parent != owner as usize) {
+            exit(128 + abi::SIGKILL as usize);
+        }
+    }
 }
 
 /// Tries the candidates as execvp(3) does: what does not exist is passed over, a refusal is remembered.
