@@ -189,7 +189,7 @@ fn a_sandbox_that_forbids_namespaces_is_told() {
     alone(|| {
         give_up_root();
         let flags = libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::SIGCHLD;
-        refuse(libc::SYS_clone, Some(flags.cast_unsigned()), libc::EPERM);
+        refuse(libc::SYS_clone, Some((0, flags.cast_unsigned())), libc::EPERM);
         let refusal = mechanism(Mechanism::PidNamespace).unwrap_err();
         assert_eq!(refusal.errno(), libc::EPERM);
         assert!(refusal.to_string().contains("namespace") && refusal.to_string().contains("; "), "{refusal}");
