@@ -98,6 +98,8 @@ mod number {
     pub(crate) const SYS_setgroups: i64 = 116;
     pub(crate) const SYS_getpgid: i64 = 121;
     pub(crate) const SYS_setpriority: i64 = 141;
+    pub(crate) const SYS_sched_setscheduler: i64 = 144;
+    pub(crate) const SYS_sched_getscheduler: i64 = 145;
     pub(crate) const SYS_prctl: i64 = 157;
     pub(crate) const SYS_mount: i64 = 165;
     pub(crate) const SYS_futex: i64 = 202;
@@ -139,6 +141,8 @@ mod number {
     pub(crate) const SYS_futex: i64 = 98;
     pub(crate) const SYS_nanosleep: i64 = 101;
     pub(crate) const SYS_clock_gettime: i64 = 113;
+    pub(crate) const SYS_sched_setscheduler: i64 = 119;
+    pub(crate) const SYS_sched_getscheduler: i64 = 120;
     pub(crate) const SYS_sched_setaffinity: i64 = 122;
     pub(crate) const SYS_kill: i64 = 129;
     pub(crate) const SYS_rt_sigaction: i64 = 134;

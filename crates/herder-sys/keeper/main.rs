@@ -191,6 +191,8 @@ impl Keeper {
                 if message.flags & NURSERY != 0 {
                     nursery::run(fd, self.heritage);
                 }
+                // From now on, as nobody is born here: so it does not wait for its turn when the owner ends, either.
+                processes::hurry();
             }
             HOUSE if fd >= 0 => {
                 if let Some(old) = self.house.replace(House::new(fd, message.name)) {

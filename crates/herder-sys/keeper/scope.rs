@@ -25,6 +25,9 @@ struct Ordered {
 
 const MOST: usize = 1 << 16;
 
+/// So many dead ones are reaped before something else has its turn.
+const MOST_AT_ONCE: u32 = 1 << 10;
+
 struct Scope {
     socket: i32,
     /// The pidfd of the owner.
@@ -38,18 +41,14 @@ struct Scope {
     /// Whether children live, as far as the owner was told.
     populated: bool,
     released: bool,
+    /// Whether there may be dead ones that were not looked at.
+    has_more: bool,
 }
 
 /// Never returns. `socket` is the owner's way to this scope.
 ///
 /// With `inside` we are the first process of a PID namespace, which is to be made ready.
-pub(crate) fn run(
-    socket: i32,
-    owner: i32,
-    signals: i32,
-    heritage: Heritage,
-    inside: Option<Inside>,
-) -> ! {
+pub(crate) fn run(socket: i32, owner: i32, signals: i32, heritage: Heritage, inside: Option<Inside>) -> ! {
     processes::leave_session();
     let ready = || {
         let (wards, outside) = match inside {
@@ -77,8 +76,18 @@ pub(crate) fn run(
         Some(memory) => unsafe { core::slice::from_raw_parts_mut(memory.cast(), MOST) },
         None => &mut [],
     };
-    let mut scope =
-        Scope { socket, owner, outside, heritage, wards, ordered, end: 0, populated: false, released: false };
+    let mut scope = Scope {
+        socket,
+        owner,
+        outside,
+        heritage,
+        wards,
+        ordered,
+        end: 0,
+        populated: false,
+        released: false,
+        has_more: false,
+    };
     if greeted.is_ok() {
         scope.listen();
     }
@@ -94,7 +103,8 @@ impl Scope {
     fn listen(&mut self) {
         let mut inbox = Inbox::new();
         loop {
-            let has_died = sys::wait_readable([self.socket, self.owner, self.wards.signals], None);
+            let time = core::mem::take(&mut self.has_more).then_some(0);
+            let has_died = sys::wait_readable([self.socket, self.owner, self.wards.signals], time);
             if has_died {
                 processes::quiet(self.wards.signals);
             }
@@ -151,9 +161,18 @@ impl Scope {
 
     /// Reaps whoever is dead, and tells who waits for that. Whether nobody is left at all.
     fn reap(&mut self) -> bool {
+        let mut count = 0;
         loop {
             match processes::reap_any() {
-                Ok(Some(dead)) => self.tell(&dead),
+                // Who forks and ends faster than we reap does not keep us from what is asked for.
+                Ok(Some(dead)) => {
+                    self.tell(&dead);
+                    count += 1;
+                    self.has_more = count == MOST_AT_ONCE;
+                    if self.has_more {
+                        return false;
+                    }
+                }
                 Ok(None) => return false,
                 Err(sys::EINTR) => {}
                 Err(_) => break,

@@ -6,7 +6,7 @@
 //! no pidfd is needed; and a child's own children become ours when it is dead.
 
 use crate::abi;
-use crate::processes::quiet;
+use crate::processes::{self, Policy, quiet};
 use crate::sys::{self, Errno, syscall};
 
 /// A round of kills is followed by a pause of so many microseconds for each that was killed.
@@ -81,6 +81,18 @@ impl Wards {
     /// Kills, in rounds, until `is_over`, or the time is over. Whether it is. It asks after each death, and from time to
     /// time; the answer may need a look at all our children.
     pub(crate) fn kill_until(
+        &self,
+        limit_ms: u64,
+        is_meant: impl Fn(i32) -> bool,
+        is_over: impl FnMut() -> bool,
+    ) -> bool {
+        let before = processes::hurry();
+        let over = self.kill_in_rounds(limit_ms, is_meant, is_over);
+        before.into_iter().for_each(Policy::restore);
+        over
+    }
+
+    fn kill_in_rounds(
         &self,
         limit_ms: u64,
         is_meant: impl Fn(i32) -> bool,

@@ -94,6 +94,20 @@ fn what_a_child_inherits_is_ours() {
 }
 
 #[test]
+fn a_kill_in_haste_leaves_no_haste_to_those_who_come_later() {
+    for kept in KEPT {
+        let Some(scope) = scope_by(kept) else { continue };
+        let doomed = launched_in(&scope, sleeper());
+        kill_all(&scope);
+        assert!(!status(&doomed).success());
+        let child = launched_in(&scope, sleeper());
+        // Scheduling policy and real-time priority, as ours are.
+        let of = |pid| [field(pid, 38), field(pid, 37)];
+        assert_eq!(of(child.pid()), of(std::process::id() as i32));
+    }
+}
+
+#[test]
 fn what_can_not_be_is_refused() {
     for kept in KEPT {
         let Some(scope) = scope_by(kept) else { continue };
