@@ -9,6 +9,8 @@ broken_lanes=()
 timings=()
 # The folder of the lanes' logs; main makes it.
 logs=
+# What takes long to get lies outside of the checkout and is used again, by later runs and by other checkouts.
+cache=${HERDER_CI_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/herder-ci}
 
 # Runs one lane in a shell of its own, shows its output, and adds up its tests.
 run_lane() {
@@ -73,8 +75,52 @@ need() {
     echo "$program is missing; install the package $package" >&2
     return 1
   fi
-  apt-get update -q
-  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$package"
+  install_packages "$package"
+}
+
+# Waits for nothing for ever: a mirror that is away, or another apt, ends it with an error.
+apt() {
+  DEBIAN_FRONTEND=noninteractive timeout --kill-after=10 600 \
+    apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o Acquire::http::Timeout=60 -q -y "$@" </dev/null
+}
+
+# Installs those of Debian's packages that are not there yet.
+install_packages() {
+  local package missing=()
+  for package in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "install these packages: ${missing[*]}" >&2
+    return 1
+  fi
+  apt update && apt install --no-install-recommends "${missing[@]}" && return
+  echo "these packages can't be had: ${missing[*]}" >&2
+  return 1
+}
+
+# The toolchain of rustup has no standard library for other systems; that of Debian (rustc-web, cargo-web, rust-web-src)
+# brings the sources of its own, and cargo builds it for each target.
+use_debian_toolchain() {
+  export PATH=/usr/bin:$PATH RUSTC_BOOTSTRAP=1 CARGO_UNSTABLE_BUILD_STD=std,panic_unwind,test
+  unset RUSTUP_TOOLCHAIN CARGO RUSTC
+}
+
+debian_rust_version() { /usr/bin/rustc --version | cut -d' ' -f2; }
+
+# forget_other_checkouts TARGET...: two checkouts share what is built of the crates that neither changes. Of our own
+# crates cargo would take that of the other one for its own, as it looks at their names inside the checkout and the
+# times of their files.
+forget_other_checkouts() {
+  local stamp=$CARGO_TARGET_DIR/checkout folder target ours=() targets=()
+  if [ "$(cat "$stamp" 2>/dev/null)" != "$PWD" ]; then
+    for folder in crates/*/; do ours+=(-p "$(basename "$folder")"); done
+    for target in "$@"; do targets+=(--target "$target"); done
+    cargo clean --quiet "${targets[@]}" "${ours[@]}"
+    mkdir -p "$CARGO_TARGET_DIR"
+    echo "$PWD" >"$stamp"
+  fi
 }
 
 # The block of README.md behind the line `<!-- ci:test -->`.

@@ -18,7 +18,8 @@ readonly TARGET=x86_64-pc-windows-gnu
 readonly RUNNER=CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER
 
 self=$(readlink -f "${BASH_SOURCE[0]}")
-cache=${HERDER_CI_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/herder-ci}
+# shellcheck source=.ci/lib.sh
+source "$(dirname "$self")/lib.sh"
 tree=$cache/wine-$SUITE-$REVISION
 export WINEPREFIX=$cache/prefix-$SUITE-$REVISION WINEARCH=win64 WINEDEBUG=${WINEDEBUG:--all}
 # No Mono, Gecko, menu entries or crash dialogues: tests need none of them.
@@ -27,22 +28,6 @@ export WINEDLLOVERRIDES='mscoree=;mshtml=;winemenubuilder.exe=;winedbg.exe='
 fail() {
   echo "windows: $*" >&2
   exit 1
-}
-
-# Waits for nothing for ever: a mirror that is away, or another apt, ends it with an error.
-apt() {
-  DEBIAN_FRONTEND=noninteractive timeout --kill-after=10 600 \
-    apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o Acquire::http::Timeout=60 -q -y "$@" </dev/null
-}
-
-install() {
-  local package missing=()
-  for package in "$@"; do
-    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
-  done
-  [ ${#missing[@]} -gt 0 ] || return 0
-  apt update || fail "the lists of packages can't be had"
-  apt install --no-install-recommends "${missing[@]}" || fail "these packages can't be had: ${missing[*]}"
 }
 
 mirror() {
@@ -94,34 +79,20 @@ prepare() {
   exec 8>"$cache/windows.lock"
   flock --wait 1800 8 || fail "another run has had $cache for half an hour"
   # The toolchain of rustup has no standard library for Windows; that of Debian brings the sources of its own.
-  install rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64-win32 debootstrap
+  install_packages rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64-win32 debootstrap
   make_tree
   make_prefix
 }
 
-# Two checkouts share what is built of the crates that neither changes. Of our own crates cargo would take that of the
-# other one for its own, as it looks at their names inside the checkout and the times of their files.
-forget_other_checkouts() {
-  local stamp=$CARGO_TARGET_DIR/checkout folder ours=()
-  if [ "$(cat "$stamp" 2>/dev/null)" != "$PWD" ]; then
-    for folder in crates/*/; do ours+=(-p "$(basename "$folder")"); done
-    /usr/bin/cargo clean --quiet "${ours[@]}"
-    mkdir -p "$CARGO_TARGET_DIR"
-    echo "$PWD" >"$stamp"
-  fi
-}
-
 # cargo for Windows. All goes through the environment, so that whatever cargo calls has it, too.
 foreign() {
-  local version status=0 hold
-  version=$(/usr/bin/rustc --version | cut -d' ' -f2)
-  export PATH=/usr/bin:$PATH RUSTC_BOOTSTRAP=1 CARGO_BUILD_TARGET=$TARGET
-  export CARGO_UNSTABLE_BUILD_STD=std,panic_unwind,test
-  export CARGO_TARGET_DIR=${HERDER_WINE_TARGET:-$cache/target-windows-$version}
+  local status=0 hold
+  use_debian_toolchain
+  export CARGO_BUILD_TARGET=$TARGET
+  export CARGO_TARGET_DIR=${HERDER_WINE_TARGET:-$cache/target-windows-$(debian_rust_version)}
   export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc
   export "$RUNNER=bash $self wine"
-  unset RUSTUP_TOOLCHAIN CARGO RUSTC
-  forget_other_checkouts
+  forget_other_checkouts "$TARGET"
   # A program that only waits keeps Wine's services up between the test programs. They hold its streams then, and not
   # those of a test.
   hold=$cache/hold.$$

@@ -14,8 +14,8 @@ fn main() {
     let path = out.join("herder-keeper");
     // An empty program says that there is none: the library then tells why a keeper can't be had.
     if !build(&path) {
-        if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os != "windows") {
-            // There a job object does what it is for.
+        if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+            // Elsewhere there is another engine, which does without this program.
             println!(
                 "cargo::warning=the keeper can't be built for this target: owners that die are not covered"
             );

@@ -17,9 +17,9 @@
 //!
 //! The environment variable `HERDER_DISABLE`, read once, turns mechanisms off that misbehave on a host, and is
 //! how the tests force every rung: a comma-separated list of `clone3`, `clone_pidfd`, `pidfd`, `shared_memory`,
-//! `close_range`, `cgroup`, `keeper` and `pidns` (no scopes of that kind), `cgroup_kill` (processes are frozen and killed one by one, as on
-//! Linux before 5.14), `pidfd_group` (for the keeper), `job_list` (on Windows a child is born suspended, and put
-//! into its job then).
+//! `close_range`, `cgroup`, `keeper` and `pidns` (no scopes of that kind), `cgroup_kill` (processes are frozen and killed
+//! one by one, as on Linux before 5.14), `pidfd_group` (for the keeper), `posix_spawn` (on systems other than Linux),
+//! `job_list` (on Windows a child is born suspended, and put into its job then).
 
 mod disabled;
 mod scope_types;
@@ -31,18 +31,26 @@ mod types;
 #[cfg(any(windows, test))]
 mod wide;
 
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
+mod unix;
+
+#[cfg(all(target_os = "linux", not(herder_portable)))]
 mod linux;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(herder_portable)))]
 use linux as sys;
+
+#[cfg(all(unix, any(not(target_os = "linux"), herder_portable)))]
+mod posix;
+#[cfg(all(unix, any(not(target_os = "linux"), herder_portable)))]
+use posix as sys;
 
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]
 use windows as sys;
 
-#[cfg(not(any(target_os = "linux", windows)))]
-compile_error!("herder-sys has backends for Linux and Windows only, so far");
+#[cfg(not(any(unix, windows)))]
+compile_error!("herder-sys has backends for Unix and Windows only");
 
 pub use scope_types::{Limit, Mechanism, Member, OPT_IN, Refusal, ScopeStats};
 pub use signal::{ParseSignalError, Signal};
@@ -50,18 +58,30 @@ pub use signal::{ParseSignalError, Signal};
 pub use stamp::{Stamped, largest_stamped_write, receive_stamped, stamped_pipe};
 pub use step::{Group, SpawnStep};
 #[cfg(windows)]
-pub use sys::{Console, ExitWatch, KILL_CODE, WindowsRequest, candidates, check_command_line, compare_names};
 pub use sys::{
-    Launch, MECHANISMS, PreExec, Process, ProcessHandle, REACHES_GROUPS, SPAWN_BLOCKS, Scope, environment,
-    facts, foreground_terminal, is_permanent_thread, is_shortage, mechanism, spawn, spawn_later,
-    spawn_on_thread, was_ended,
+    Console, ExitWatch, KILL_CODE, PreExec, Process, WindowsRequest, candidates, check_command_line,
+    compare_names, environment, foreground_terminal, spawn_later, spawn_on_thread,
+};
+pub use sys::{
+    Launch, MECHANISMS, ProcessHandle, REACHES_GROUPS, SPAWN_BLOCKS, Scope, facts, is_permanent_thread,
+    is_shortage, mechanism, spawn, was_ended,
 };
 #[cfg(unix)]
-pub use sys::{data_limit, keeper, pipe, set_nonblocking, stack_limit, tidy_scopes};
+pub use sys::{keeper, tidy_scopes};
 #[cfg(unix)]
 pub use types::Pipe;
 pub use types::{
     Exit, Facts, FdSource, LaunchError, OwnedDescriptor, Resource, SpawnRequest, Spawned, Strings, Usage,
+};
+#[cfg(unix)]
+pub use unix::{
+    environ::environment,
+    errno,
+    fd::{data_limit, foreground_terminal, pipe, set_nonblocking, stack_limit},
+    owner::Process,
+    pre_exec::PreExec,
+    sizes::{LEAST_FOR_ALL, most_for_all, most_for_one},
+    thread::{spawn_later, spawn_on_thread},
 };
 #[cfg(windows)]
 pub use wide::WideError;

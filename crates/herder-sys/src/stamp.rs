@@ -9,7 +9,7 @@ use std::time::SystemTime;
 #[cfg(not(target_os = "linux"))]
 use crate::Pipe;
 #[cfg(target_os = "linux")]
-pub use crate::sys::{largest_stamped_write, receive_stamped, stamped_pipe};
+pub use crate::unix::stamp::{largest_stamped_write, receive_stamped, stamped_pipe};
 
 /// One write on a stamped stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -91,8 +91,8 @@ impl Strings {
         })
     }
 
-    #[cfg(unix)]
     /// All strings, each with its NUL.
+    #[cfg(all(target_os = "linux", not(herder_portable)))]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -29,7 +29,7 @@ const AT_ONCE: usize = 32;
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Has a child killed soon, and then its scope. Does not wait.
-pub(super) fn leave(child: ProcessHandle, scope: Scope) {
+pub(crate) fn leave(child: ProcessHandle, scope: Scope) {
     if !reaper::is_there() {
         return end(child, scope);
     }

@@ -8,7 +8,6 @@
 //! | `child` | what the child runs before its `execve`: bare system calls only |
 //! | `abi` | what that is built on, here and in the keeper |
 //! | `syscall` | system calls without the C library |
-//! | `owner` | the owner of a child, and what its drop does |
 //! | `process` | observe, reap, signal |
 //! | `pidfd` | the system calls on pidfds |
 //! | `waitid` | waitid(2), and what it says |
@@ -19,12 +18,10 @@
 //! | `found` | whether a mechanism can be had, found out once |
 //! | `per_process` | state that a forked copy of us does not share |
 //! | `reaper` | the thread that reaps what was dropped |
-//! | `thread` | the thread that starts children for threads that may end before them |
+//! | `permanent` | which threads live as long as the program |
 //! | `keeper` | the helper process that ends everything when we are gone |
 //! | `facts` | what this host can do |
-//! | `environ` | our own environment, for children that inherit it |
-//! | `fd` | pipes and descriptor flags |
-//! | `stamp` | pipes whose writes have times |
+//! | `fd` | files in memory |
 
 mod abi;
 mod birth;
@@ -32,43 +29,39 @@ mod cgroup;
 mod child;
 mod doomed;
 mod dumpable;
-mod environ;
 mod facts;
 mod fd;
 mod found;
 pub mod keeper;
 mod kept;
 mod launch;
-mod owner;
 mod per_process;
+mod permanent;
 mod pidfd;
-mod pre_exec;
 mod process;
 mod reaper;
 mod scope;
 mod spawn;
 mod stack;
-mod stamp;
 mod syscall;
-mod thread;
 mod waitid;
 
-pub use environ::environment;
 pub use facts::facts;
-pub use fd::{data_limit, foreground_terminal, pipe, set_nonblocking, stack_limit};
 pub use launch::Launch;
-pub use owner::Process;
-pub use pre_exec::PreExec;
+pub use permanent::is_permanent_thread;
 pub use process::ProcessHandle;
 pub use scope::{Scope, is_shortage, mechanism, tidy_scopes};
 pub use spawn::spawn;
-pub use stamp::{largest_stamped_write, receive_stamped, stamped_pipe};
-pub use thread::{is_permanent_thread, spawn_later, spawn_on_thread};
 
-use std::io;
+pub(crate) use doomed::leave;
+pub(crate) use permanent::run_anywhere;
+pub(crate) use reaper::adopt;
+pub(crate) use spawn::{kept_mask, spawn_with_mask};
+
 use std::process::ExitStatus;
 
 use crate::Mechanism;
+use crate::unix::{cvt, environ, owner, pre_exec, thread};
 
 /// What may hold processes together here, strongest first.
 pub const MECHANISMS: &[Mechanism] = &[Mechanism::Cgroup, Mechanism::Keeper];
@@ -83,9 +76,4 @@ pub const SPAWN_BLOCKS: bool = false;
 #[must_use]
 pub fn was_ended(status: ExitStatus) -> bool {
     status.code().is_none()
-}
-
-/// The result of a C library call that gives -1 and sets `errno`.
-fn cvt<T: Default + PartialOrd>(result: T) -> io::Result<T> {
-    if result < T::default() { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

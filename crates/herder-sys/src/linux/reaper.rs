@@ -47,7 +47,7 @@ static WAITING: Mutex<Vec<ProcessHandle>> = Mutex::new(Vec::new());
 static ANY_WAITING: AtomicBool = AtomicBool::new(false);
 
 /// Takes over a child that nobody waits for. Does not block and can't fail.
-pub(super) fn adopt(child: ProcessHandle) {
+pub(crate) fn adopt(child: ProcessHandle) {
     let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
     waiting.push(child);
     hand_over(&mut waiting);

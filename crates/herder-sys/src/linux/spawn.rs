@@ -39,12 +39,12 @@ pub fn spawn(request: SpawnRequest) -> Result<Spawned, LaunchError> {
 }
 
 /// The mask that the child is to keep, if it keeps any: that of the thread that asks.
-pub(super) fn kept_mask(request: &SpawnRequest) -> Option<u64> {
+pub(crate) fn kept_mask(request: &SpawnRequest) -> Option<u64> {
     request.inherit_signal_mask.then(BlockedSignals::current)
 }
 
 /// As [`spawn`]; `mask` is what the child keeps.
-pub(super) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> Result<Spawned, LaunchError> {
+pub(crate) fn spawn_with_mask(mut request: SpawnRequest, mask: Option<u64>) -> Result<Spawned, LaunchError> {
     let prepare = |error: io::Error| LaunchError {
         step: SpawnStep::Prepare,
         errno: error.raw_os_error().unwrap_or(libc::EINVAL),

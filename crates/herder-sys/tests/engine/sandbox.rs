@@ -38,6 +38,7 @@ fn this() -> (&'static str, Refusal) {
 }
 
 #[test]
+#[cfg_attr(herder_portable, ignore = "the facts are about Linux")]
 fn a_sandbox_that_is_there_is_found_and_fallen_back_from() {
     for (name, _) in REFUSALS {
         alone_with(&[("HERDER_TEST_REFUSAL", name), ("HERDER_DISABLE", "")], || {
@@ -71,6 +72,7 @@ fn a_sandbox_that_begins_after_the_first_spawn_is_fallen_back_from() {
 }
 
 #[test]
+#[cfg_attr(herder_portable, ignore = "the facts are about Linux")]
 fn a_sandbox_without_any_pidfd_call_leaves_the_pid() {
     alone_with(&[("HERDER_DISABLE", "")], || {
         refuse(libc::SYS_pidfd_open, None, libc::EPERM);

@@ -155,6 +155,7 @@ fn keeper_of(owner: u32) -> Option<i32> {
 }
 
 #[test]
+#[cfg_attr(herder_portable, ignore = "another keeper is started only when the next child is to be watched")]
 fn one_whose_keeper_was_killed_first_takes_its_children_with_it() {
     if is_owner() {
         let command = leashed(&["hang"]);

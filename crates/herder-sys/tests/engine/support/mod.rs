@@ -1,5 +1,6 @@
 //! What the tests share: requests, ends, and processes of their own.
 
+#[cfg(not(herder_portable))]
 pub(crate) mod house;
 pub(crate) mod os;
 pub(crate) mod scopes;

@@ -57,6 +57,10 @@ pub(crate) fn set_mask(mask: u64) {
     check(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, nothing, 8) });
 }
 
+/// The two signals that the C library keeps for itself (32 and 33): what goes through its functions can't change them,
+/// and its posix_spawn(3) leaves the second ignored.
+pub(crate) const OUT_OF_REACH: u64 = if cfg!(herder_portable) { 3 << 31 } else { 0 };
+
 /// Handlers, flags and masks of all signals.
 pub(crate) fn actions() -> Vec<[usize; 4]> {
     let action = |signal: i32| {

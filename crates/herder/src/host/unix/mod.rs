@@ -28,12 +28,9 @@ use std::os::fd::AsFd;
 
 /// Error numbers that the library itself gives.
 pub(crate) mod errno {
-    pub(crate) const NOT_FOUND: i32 = 2;
-    pub(crate) const TRY_AGAIN: i32 = 11;
-    pub(crate) const INVALID: i32 = 22;
+    pub(crate) use herder_sys::errno::{INVALID, NOT_FOUND, TIMED_OUT, TRY_AGAIN};
     /// What a scope with a limit of processes says of one too many.
     pub(crate) const SCOPE_FULL: i32 = TRY_AGAIN;
-    pub(crate) const TIMED_OUT: i32 = 110;
 }
 
 /// Variables that a child gets even if the environment was cleared, unless they are removed by name.

@@ -1,8 +1,9 @@
 //! The thread that starts children on behalf of threads that may end before them.
 //!
-//! The parent-death signal is sent when the *thread* that made the child ends (prctl(2), `PR_SET_PDEATHSIG`), and
-//! runtimes end worker threads while the program goes on. So a child that shall die with its owner is made by the
-//! main thread, whose end is the program's end, or else by this one, which never ends. The price is one hop.
+//! On Linux the parent-death signal is sent when the *thread* that made the child ends (prctl(2), `PR_SET_PDEATHSIG`),
+//! and runtimes end worker threads while the program goes on. So a child that shall die with its owner is made by the
+//! main thread, whose end is the program's end, or else by this one, which never ends. The price is one hop. Elsewhere
+//! it is for spawns that block, which no thread of a runtime should do.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +11,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::Thread;
 
-use super::spawn::{kept_mask, spawn_with_mask};
+use crate::sys::{kept_mask, run_anywhere, spawn_with_mask};
 use crate::{LaunchError, SpawnRequest, SpawnStep, Spawned};
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -18,23 +19,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// The way to the thread, and the process it is in: a forked copy of us has none.
 static THREAD: Mutex<Option<(u32, Sender<Job>)>> = Mutex::new(None);
 
-/// Whether the calling thread lives as long as the program: the main thread does.
-#[must_use]
-pub fn is_permanent_thread() -> bool {
-    thread_local! {
-        static PERMANENT: bool = is_main_thread();
-    }
-    PERMANENT.with(|permanent| *permanent)
-}
-
-fn is_main_thread() -> bool {
-    // SAFETY: no arguments.
-    let thread = unsafe { libc::gettid() };
-    // SAFETY: no arguments.
-    thread == unsafe { libc::getpid() }
-}
-
-/// Starts a child from the thread that never ends, and calls `done` there with what [`spawn`](super::spawn()) would have returned.
+/// Starts a child from the thread that never ends, and calls `done` there with what [`spawn`](crate::spawn()) would have returned.
 ///
 /// If `done` drops a child that nobody waits for any more, the child is ended. If `done` panics, the panic ends
 /// there.
@@ -56,7 +41,7 @@ pub fn spawn_on_thread(
         })
 }
 
-/// Prepares a [`spawn`](super::spawn()) that another thread is to do: the signal mask that the child may keep is that of
+/// Prepares a [`spawn`](crate::spawn()) that another thread is to do: the signal mask that the child may keep is that of
 /// the thread which calls this.
 pub fn spawn_later(request: SpawnRequest) -> impl FnOnce() -> Result<Spawned, LaunchError> + Send + 'static {
     let mask = kept_mask(&request);
@@ -84,7 +69,7 @@ fn sender() -> io::Result<Sender<Job>> {
 }
 
 /// Starts a thread of ours: a small stack, and no signal of the program is handled there.
-pub(super) fn start(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
+pub(crate) fn start(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
     let body = move || {
         block_signals();
         run();
@@ -100,19 +85,4 @@ fn block_signals() {
     unsafe { libc::sigfillset(&raw mut all) };
     // SAFETY: reads a live local; can't fail for SIG_SETMASK.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut()) };
-}
-
-/// Children inherit the processors that the thread which makes them may use: take the main thread's, not those of
-/// the worker, perhaps a pinned one, that happened to ask first.
-fn run_anywhere() {
-    // SAFETY: all zeroes is a valid processor set.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    let size = size_of_val(&set);
-    // SAFETY: no arguments.
-    let main = unsafe { libc::getpid() };
-    // SAFETY: at most `size` bytes are written to a live local.
-    if unsafe { libc::sched_getaffinity(main, size, &raw mut set) } == 0 {
-        // SAFETY: `size` bytes are read. A refusal leaves what was inherited, which is what there was before.
-        unsafe { libc::sched_setaffinity(0, size, &raw const set) };
-    }
 }

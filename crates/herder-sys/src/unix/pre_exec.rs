@@ -27,7 +27,7 @@ impl PreExec {
     }
 
     /// Runs it. In the child only.
-    pub(super) fn run(&self) -> Result<(), i32> {
+    pub(crate) fn run(&self) -> Result<(), i32> {
         (self.0)().map_err(|error| error.raw_os_error().unwrap_or(libc::EINVAL))
     }
 }

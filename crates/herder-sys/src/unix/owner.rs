@@ -1,7 +1,7 @@
 //! The owner of one child process, and what its drop does.
 
-use super::process::ProcessHandle;
-use super::{Scope, doomed, reaper};
+use crate::sys::{adopt, leave};
+use crate::{ProcessHandle, Scope};
 
 /// The owner of a child. Dropped before the child was reaped, it ends the child (and the group that the child
 /// leads) and leaves the rest to the reaper thread: two or three system calls, no waiting. In a forked copy of the
@@ -25,7 +25,7 @@ enum End {
 }
 
 impl Process {
-    pub(super) fn new(handle: ProcessHandle) -> Self {
+    pub(crate) fn new(handle: ProcessHandle) -> Self {
         Self { handle, owner: std::process::id(), end: End::Kill }
     }
 
@@ -84,8 +84,8 @@ impl Drop for Process {
             return;
         }
         match end {
-            End::With(scope) => doomed::leave(self.handle.clone(), scope),
-            _ => reaper::adopt(self.handle.clone()),
+            End::With(scope) => leave(self.handle.clone(), scope),
+            _ => adopt(self.handle.clone()),
         }
     }
 }
