@@ -24,14 +24,14 @@ fn numbers(told: &mut impl BufRead, count: usize) -> Vec<i32> {
     told.lines().take(count).map(|line| line.expect("UTF-8").parse().expect("a number")).collect()
 }
 
-/// A copy of us that runs `life` and then stays, and what it tells.
-fn owner(life: impl FnOnce(&mut File)) -> (i32, BufReader<File>) {
+/// A copy of us that runs `life` and then stays, with what that gives, and what it tells.
+fn owner<T>(life: impl FnOnce(&mut File) -> T) -> (i32, BufReader<File>) {
     let ends = pipe(false).expect("a pipe");
     set_nonblocking(&ends.ours, false).expect("our own");
     let mut tell = File::from(ends.theirs);
     let pid = os::fork();
     if pid == 0 {
-        life(&mut tell);
+        let _kept = life(&mut tell);
         loop {
             std::thread::park();
         }
@@ -65,7 +65,7 @@ fn a_group_ends_with_its_owner_and_the_reaped_do_not_matter() {
             status(&third.process);
             let numbers = numbers(&mut BufReader::new(&mut own), 2);
             writeln!(tell, "{}\n{}\n{}", numbers[0], numbers[1], keeper_pid()).expect("told");
-            std::mem::forget(second);
+            second
         });
         let pids = numbers(&mut told, 3);
         assert!(pids.iter().all(|pid| os::lives(*pid)), "{pids:?}");
@@ -89,7 +89,7 @@ fn a_keeper_that_was_ended_is_replaced_and_told_the_same() {
             keeper::ensure(None).expect("another one");
             assert_ne!(keeper_pid(), old);
             writeln!(tell, "{}\n{}", first.process.pid(), keeper_pid()).expect("told");
-            std::mem::forget(first);
+            first
         });
         let pids = numbers(&mut told, 2);
         assert!(pids.iter().all(|pid| os::lives(*pid)), "{pids:?}");

@@ -114,9 +114,7 @@ fn check<'a>(
     Ok(())
 }
 
-// The numbers are those of Linux.
 #[cfg(test)]
-#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 
@@ -137,6 +135,10 @@ mod tests {
 
     #[test]
     fn one_string_may_have_131071_bytes() {
+        if most_for_one().is_none() {
+            // The numbers are those of Linux.
+            return;
+        }
         let longest = "x".repeat(131_071);
         assert_eq!(check_strings(&["a".into(), longest.clone()], &[], None), Ok(()));
         assert_eq!(
@@ -151,6 +153,10 @@ mod tests {
 
     #[test]
     fn the_total_counts_strings_pointers_and_the_path() {
+        if most_for_one().is_none() {
+            // As above.
+            return;
+        }
         // Each argument costs 100 bytes: 91 characters, a NUL, a pointer. The path costs 10.
         let arguments = |count| vec!["x".repeat(91); count];
         let variables = [("K", "v".repeat(88))];
