@@ -12,7 +12,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=.ci/lib.sh
 source .ci/lib.sh
 
-targets=(x86_64-pc-windows-msvc aarch64-unknown-linux-gnu x86_64-unknown-linux-musl)
+targets=(x86_64-pc-windows-msvc aarch64-apple-darwin x86_64-unknown-freebsd x86_64-unknown-netbsd
+  x86_64-unknown-openbsd aarch64-unknown-linux-gnu x86_64-unknown-linux-musl)
 [ $# = 0 ] || targets=("$@")
 
 mkdir -p "$cache"
@@ -28,8 +29,8 @@ forget_other_checkouts "${targets[@]}"
 failed=()
 for target in "${targets[@]}"; do
   start=$SECONDS verdict=passed
-  cargo clippy --quiet --target "$target" -p herder-sys -p herder -p test-child --all-targets --all-features -- -D warnings 8>&- ||
-    verdict=failed
+  cargo clippy --quiet --target "$target" -p herder-sys -p herder -p test-child --all-targets --all-features 8>&- \
+    -- -D warnings || verdict=failed
   echo "$target: $verdict in $((SECONDS - start)) s"
   [ "$verdict" = passed ] || failed+=("$target")
 done

@@ -26,6 +26,14 @@ mod windows;
 #[cfg(windows)]
 pub(crate) use windows::*;
 
+/// How a cgroup tells of changes.
+#[cfg(target_os = "linux")]
+const CGROUP_CHANGES: tokio::io::Interest = tokio::io::Interest::PRIORITY;
+
+/// There are no cgroups, and no reactor that could wait for that.
+#[cfg(all(unix, not(target_os = "linux")))]
+const CGROUP_CHANGES: tokio::io::Interest = tokio::io::Interest::READABLE;
+
 /// What is wrong with a program name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ProgramError {

@@ -119,12 +119,12 @@ fn a_signal_that_is_not_permitted_is_an_error_that_names_it() {
         run(async {
             let mut command = Command::new("sleep");
             let mut child = command.arg("1000").uid(12_345).spawn().unwrap();
-            nix::unistd::setresuid(nobody, nobody, root).unwrap();
+            nix::unistd::seteuid(nobody).unwrap();
             let error = child.signal(Signal::TERM).unwrap_err();
             let kill = child.start_kill().unwrap_err();
             let policy = Termination::new().signal(Signal::TERM, Duration::from_millis(10));
             let ending = tokio::time::timeout(Duration::from_millis(500), child.terminate(&policy)).await;
-            nix::unistd::setresuid(root, root, root).unwrap();
+            nix::unistd::seteuid(root).unwrap();
             assert_eq!(error.io_kind(), std::io::ErrorKind::PermissionDenied);
             assert!(error.to_string().contains("SIGTERM") && error.to_string().contains("sleep"), "{error}");
             assert!(kill.to_string().starts_with("can't kill \"sleep\""), "{kill}");

@@ -7,7 +7,7 @@ use crate::support::alone::{Shortage, alone, children};
 use crate::support::{Leash, eventually, fixture, is_gone, park_on, run};
 
 /// More descriptors than a spawn with three pipes takes, with all that may be made on the way.
-const ENOUGH: u64 = 24;
+const ENOUGH: u32 = 24;
 
 fn is_shortage(error: &SpawnError) -> bool {
     error.kind() == SpawnErrorKind::OutOfResources && error.io_kind() != std::io::ErrorKind::Other
@@ -20,7 +20,7 @@ fn piped(steps: &[&str]) -> Command {
 }
 
 /// Runs `attempt` with ever more descriptors to be had. It tells whether it worked, and must in the end.
-fn at_each_step(mut attempt: impl FnMut(u64) -> bool) {
+fn at_each_step(mut attempt: impl FnMut(u32) -> bool) {
     // Whatever is made once, for the whole program, is made with what is left then.
     let mut outcomes = Vec::new();
     for left in (0..=ENOUGH).chain(0..=ENOUGH) {

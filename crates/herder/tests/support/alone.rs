@@ -5,7 +5,7 @@ use std::io::{Read, Seek};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
 use super::eventually;
 
@@ -144,11 +144,11 @@ pub(crate) fn children() -> Vec<u32> {
 /// Makes sure that only so many more descriptors can be had, until [`Shortage::end`].
 pub(crate) struct Shortage {
     fillers: Vec<File>,
-    limits: (u64, u64),
+    limits: (rlim_t, rlim_t),
 }
 
 impl Shortage {
-    pub(crate) fn of_fds(left: u64) -> Self {
+    pub(crate) fn of_fds(left: u32) -> Self {
         let limits = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         let highest = open_fds().last().unwrap().0;
         let mut fillers = Vec::new();
@@ -158,7 +158,7 @@ impl Shortage {
             fillers.push(filler);
             // No gap is left below it.
             if number > highest {
-                let limit = u64::try_from(number).unwrap() + 1 + left;
+                let limit = rlim_t::from(number.unsigned_abs()) + 1 + rlim_t::from(left);
                 setrlimit(Resource::RLIMIT_NOFILE, limit, limits.1).unwrap();
                 return Self { fillers, limits };
             }

@@ -7,6 +7,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 
+use super::super::CGROUP_CHANGES;
 use super::reactor::register;
 
 /// What tells that a scope may have become empty.
@@ -32,7 +33,7 @@ impl ScopeWatch {
         Handle::try_current().ok()?;
         scope.changes()?;
         let interest = match scope.mechanism() {
-            Mechanism::Cgroup => Interest::PRIORITY,
+            Mechanism::Cgroup => CGROUP_CHANGES,
             _ => Interest::READABLE,
         };
         // The scope owns its descriptor, which never changes.

@@ -52,9 +52,7 @@ pub(crate) fn answer(query: &Query, operands: &[OsString]) -> io::Result<String>
                 status("SigCgt")?
             )
         }
-        Query::Pdeathsig => {
-            nix::sys::prctl::get_pdeathsig()?.map_or_else(|| "none".into(), |signal| signal.to_string())
-        }
+        Query::Pdeathsig => death_signal()?,
         Query::Tty => {
             let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());
             format!("{} {} {}", input.is_terminal(), output.is_terminal(), error.is_terminal())
@@ -67,6 +65,19 @@ pub(crate) fn answer(query: &Query, operands: &[OsString]) -> io::Result<String>
     Ok(line + "\n")
 }
 
+/// What the kernel sends us when our parent has ended.
+#[cfg(target_os = "linux")]
+fn death_signal() -> io::Result<String> {
+    let signal = nix::sys::prctl::get_pdeathsig()?;
+    Ok(signal.map_or_else(|| "none".into(), |signal| signal.to_string()))
+}
+
+/// Elsewhere there is none.
+#[cfg(not(target_os = "linux"))]
+fn death_signal() -> io::Result<String> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 fn umask() -> String {
     // It can't be asked without being set.
     let mask = stat::umask(Mode::empty());
@@ -74,7 +85,7 @@ fn umask() -> String {
     format!("{:04o}", mask.bits())
 }
 
-fn limit(limit: u64) -> String {
+fn limit(limit: resource::rlim_t) -> String {
     if limit == RLIM_INFINITY { "unlimited".into() } else { limit.to_string() }
 }
 

@@ -38,15 +38,19 @@ pub(crate) fn can_be_caught(signal: Signal) -> bool {
 
 pub(crate) fn resource(name: &str) -> Option<Resource> {
     Some(match name {
-        "AS" => Resource::RLIMIT_AS,
         "CORE" => Resource::RLIMIT_CORE,
         "CPU" => Resource::RLIMIT_CPU,
         "DATA" => Resource::RLIMIT_DATA,
         "FSIZE" => Resource::RLIMIT_FSIZE,
-        "MEMLOCK" => Resource::RLIMIT_MEMLOCK,
         "NOFILE" => Resource::RLIMIT_NOFILE,
-        "NPROC" => Resource::RLIMIT_NPROC,
         "STACK" => Resource::RLIMIT_STACK,
+        // Not every system has these, or a name for them in `nix`.
+        #[cfg(target_os = "linux")]
+        "AS" => Resource::RLIMIT_AS,
+        #[cfg(target_os = "linux")]
+        "MEMLOCK" => Resource::RLIMIT_MEMLOCK,
+        #[cfg(target_os = "linux")]
+        "NPROC" => Resource::RLIMIT_NPROC,
         _ => return None,
     })
 }
