@@ -41,7 +41,7 @@ pub fn mechanism(mechanism: Mechanism) -> Result<(), &'static Refusal> {
     }
 }
 
-/// Removes what this program keeps on disk for scopes to come; what they need then is made again.
+/// Removes what this program keeps for scopes to come, on disk and as processes; what they need then is made again.
 ///
 /// Gives `false` if scopes are still there, or have not come to their end: what they use stays.
 ///
@@ -49,6 +49,7 @@ pub fn mechanism(mechanism: Mechanism) -> Result<(), &'static Refusal> {
 ///
 /// As rmdir(2).
 pub fn tidy_scopes() -> io::Result<bool> {
+    kept::tidy();
     cgroup::tidy()
 }
 
@@ -91,8 +92,8 @@ impl Scope {
     fn make(wanted: Mechanism, account: bool) -> io::Result<Self> {
         mechanism(wanted).map_err(Clone::clone)?;
         let inner = match wanted {
-            Mechanism::Keeper => Inner::Kept(Kept::new(false)?),
-            Mechanism::PidNamespace => Inner::Kept(Kept::new(true)?),
+            Mechanism::Keeper => Inner::Kept(Kept::new(account)?),
+            Mechanism::PidNamespace => Inner::Kept(Kept::namespace(account)?),
             // A job was refused above.
             Mechanism::Cgroup | Mechanism::Job => Inner::Cgroup(Cgroup::new(account)?),
         };

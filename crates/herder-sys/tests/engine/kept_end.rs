@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::time::{Duration, Instant};
 
-use herder_sys::{Group, Mechanism, mechanism};
+use herder_sys::{Group, Mechanism, Scope, mechanism, tidy_scopes};
 
 use crate::support::scopes::{actor, launched_in, pids, scope_by, until_members};
 use crate::support::{alone, os, sh, status, until};
@@ -162,5 +162,71 @@ fn an_owner_that_drops_its_scopes_has_no_keepers_left() {
         let keeper = parent(idle.pid());
         drop((scope, idle));
         until("its keeper is gone", || !os::exists(keeper));
+    });
+}
+
+#[test]
+fn the_keeper_of_a_scope_that_was_empty_keeps_the_next_one_if_nobody_could_tell() {
+    alone(|| {
+        let next = |count: usize| -> Vec<Scope> {
+            (0..count).map(|_| Scope::without_stats(Mechanism::Keeper).unwrap()).collect()
+        };
+        if mechanism(Mechanism::Keeper).is_err() {
+            return;
+        }
+        let keeper = |scope: &Scope| {
+            let child = launched_in(scope, crate::support::sleeper());
+            let keeper = parent(child.pid());
+            os::kill(child.pid(), libc::SIGKILL);
+            assert!(!status(&child).success());
+            until("it is empty", || scope.is_empty().unwrap());
+            keeper
+        };
+        let first = next(1).remove(0);
+        let used = keeper(&first);
+        drop(first);
+        let again = next(1).remove(0);
+        assert_eq!(keeper(&again), used);
+        assert_eq!(again.stats().unwrap_err().kind(), std::io::ErrorKind::Unsupported);
+        // Others have their own, and those who want to know what was used.
+        assert!(keeper(&next(1)[0]) != used && keeper(&scope_by(Mechanism::Keeper).unwrap()) != used);
+        // Not while somebody is in it; not if it is frozen.
+        let left = launched_in(&again, sh("setsid sleep 1000 & exit 0"));
+        until_members(&again, 1);
+        assert!(status(&left).success());
+        drop(again);
+        until("it is gone", || !os::exists(used));
+        let frozen = next(1).remove(0);
+        let used = keeper(&frozen);
+        frozen.set_frozen(true).unwrap();
+        drop(frozen);
+        until("it is gone", || !os::exists(used));
+        // Another mask is another heritage; and there are not many of them.
+        let all = next(20);
+        let keepers: Vec<_> = all.iter().map(keeper).collect();
+        let nursery = parent(keepers[0]);
+        drop(all);
+        until("the others are gone", || keepers.iter().filter(|pid| os::exists(**pid)).count() == 8);
+        // SAFETY: numbers only.
+        unsafe { libc::umask(0o77) };
+        let other = next(1).remove(0);
+        assert!(!keepers.contains(&keeper(&other)));
+        until("the rest is gone, too", || !keepers.iter().any(|pid| os::exists(*pid)) && !os::lives(nursery));
+        let used = keeper(&other);
+        drop(other);
+        // Killed or stopped meanwhile, it hinders nobody.
+        os::kill(used, libc::SIGSTOP);
+        until("it is stopped", || os::state(used) == Some('T'));
+        let again = next(1).remove(0);
+        assert_eq!(keeper(&again), used);
+        drop(again);
+        os::kill(used, libc::SIGKILL);
+        until("it is gone", || !os::lives(used));
+        let last = next(1).remove(0);
+        let idle = keeper(&last);
+        assert_ne!(idle, used);
+        drop(last);
+        tidy_scopes().unwrap();
+        until("nobody waits any more", || !os::exists(idle));
     });
 }

@@ -56,7 +56,10 @@ impl Kept {
         self.post(order, &letter, [&theirs, &tell], deadline)?;
         drop((tell, theirs, fds));
         drop(alone);
-        let (pid, pidfd) = self.answer(&ours, deadline)?;
+        let answer = self.answer(&ours, deadline);
+        let answered = !matches!(&answer, Err(error) if error.step != SpawnStep::Clone);
+        self.unanswered.fetch_or(!answered, Ordering::SeqCst);
+        let (pid, pidfd) = answer?;
         let mut launch = Launch::new(plan, None, Some(outcome));
         launch.set_forked();
         let cord = Cord { socket: ours, root: self.root().cloned() };

@@ -18,6 +18,7 @@ mod refusal;
 mod tree;
 
 pub(super) use cord::{Cord, News};
+pub(super) use nursery::tidy;
 pub(super) use refusal::{namespace_refusal, refusal};
 
 use std::io;
@@ -26,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use self::nursery::Nursery;
+use self::nursery::{Found, Idle, Kind, Nursery};
 use self::tree::Root;
 use super::keeper::lifeline;
 use super::keeper::protocol::{EMPTY, HELLO, KILL, Message, RELEASE, UNBORN};
@@ -39,6 +40,8 @@ pub(super) struct Kept {
     owner: u32,
     /// The keeper is the first process of a PID namespace.
     is_namespace: bool,
+    /// Whether what its members use is to be told: a keeper that had others before would tell theirs, too.
+    account: bool,
     nursery: Arc<Nursery>,
     socket: OwnedFd,
     /// Taken while news is read, and what it says written down.
@@ -53,22 +56,34 @@ pub(super) struct Kept {
     frozen: RwLock<bool>,
     /// Whether the end of this value lets the members go on.
     released: AtomicBool,
+    /// Whether an order may be under way still.
+    unanswered: AtomicBool,
 }
 
 impl Kept {
-    pub(super) fn new(is_namespace: bool) -> Result<Self, Refusal> {
-        let (nursery, socket) = nursery::scope(is_namespace)?;
+    pub(super) fn new(account: bool) -> Result<Self, Refusal> {
+        Self::make(if account { Kind::New } else { Kind::Any }, account)
+    }
+
+    pub(super) fn namespace(account: bool) -> Result<Self, Refusal> {
+        Self::make(Kind::Namespace, account)
+    }
+
+    fn make(kind: Kind, account: bool) -> Result<Self, Refusal> {
+        let Found { nursery, socket, root } = nursery::scope(kind)?;
         Ok(Self {
             owner: std::process::id(),
-            is_namespace,
+            is_namespace: kind == Kind::Namespace,
+            account,
             nursery,
             socket,
             reading: Mutex::default(),
-            root: OnceLock::new(),
+            root: root.map_or_else(OnceLock::new, OnceLock::from),
             refused: OnceLock::new(),
             used: AtomicBool::new(false),
             frozen: RwLock::new(false),
             released: AtomicBool::new(false),
+            unanswered: AtomicBool::new(false),
         })
     }
 
@@ -180,6 +195,9 @@ impl Kept {
     }
 
     pub(super) fn stats(&self) -> io::Result<ScopeStats> {
+        if !self.account {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         self.root().map_or_else(|| Ok(ScopeStats::default()), |root| root.stats())
     }
 
@@ -197,6 +215,16 @@ impl Kept {
 
     fn named(&self) -> &'static str {
         if self.is_namespace { "a PID namespace" } else { "a keeper" }
+    }
+
+    /// Whether another scope can have its keeper: it lives, and nobody is, or comes to be, below it. Not that of a
+    /// namespace, as those who were in there may have changed its mounts.
+    fn is_as_good_as_new(&self, root: &Root) -> bool {
+        if self.is_namespace || self.is_frozen() || self.unanswered.load(Ordering::SeqCst) {
+            return false;
+        }
+        self.read_news();
+        root.is_childless().unwrap_or(false) && !root.has_ended()
     }
 
     pub(super) fn release(&self) {
@@ -218,6 +246,12 @@ impl Drop for Kept {
                 // It is not to take our end of it for the end of the scope: that is there until we are gone.
                 let _kept = std::mem::ManuallyDrop::new(kept);
             }
+            return;
+        }
+        if let Some(root) = self.root.get().filter(|root| self.is_as_good_as_new(root))
+            && let Ok(socket) = self.socket.try_clone()
+            && self.nursery.take_back(Idle { socket, root: Arc::clone(root) })
+        {
             return;
         }
         // Not only our end of it: a forked copy of us may have it, too. It may be shut already.

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fmt, fs};
 
@@ -15,13 +15,37 @@ use super::super::keeper::protocol::{Message, NAMESPACE, SCOPE};
 use super::super::keeper::start::{self, Role, Running};
 use super::super::keeper::{Refused, lifeline};
 use super::super::per_process::PerProcess;
+use super::super::pidfd;
 use super::order::limit;
+use super::tree::Root;
 use crate::Refusal;
 
 #[derive(Debug)]
 pub(super) struct Nursery {
     running: Running,
     heritage: Heritage,
+    idle: Mutex<Vec<Idle>>,
+}
+
+/// The keeper of a scope that was empty at its end, ready for the next.
+#[derive(Debug)]
+pub(super) struct Idle {
+    pub(super) socket: OwnedFd,
+    pub(super) root: Arc<Root>,
+}
+
+/// So many are kept.
+const MOST_IDLE: usize = 8;
+
+/// What is to keep a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A keeper that may have had another scope before.
+    Any,
+    /// A keeper of its own from the beginning.
+    New,
+    /// The first process of a PID namespace.
+    Namespace,
 }
 
 /// What it has from us, and hands on.
@@ -78,30 +102,83 @@ impl fmt::Debug for Heritage {
     }
 }
 
-/// Our end of a new scope's socket, and the nursery that bears its keeper.
-pub(super) fn scope(is_namespace: bool) -> Result<(Arc<Nursery>, OwnedFd), Refusal> {
+/// What holds a scope.
+pub(super) struct Found {
+    pub(super) nursery: Arc<Nursery>,
+    /// Our end of its socket.
+    pub(super) socket: OwnedFd,
+    /// Its keeper, if that is there already.
+    pub(super) root: Option<Arc<Root>>,
+}
+
+/// The keeper of a new scope, or our word to a nursery that there shall be one.
+pub(super) fn scope(kind: Kind) -> Result<Found, Refusal> {
     let short = |error: &io::Error| Refusal::of("no socket for a scope's keeper is to be had", error, "");
-    let [ours, theirs] = lifeline::pair().map_err(|error| short(&error))?;
     let mut slot = NURSERY.get().lock().unwrap_or_else(PoisonError::into_inner);
     let heritage = Heritage::now();
+    let found = |nursery, socket, root| Ok(Found { nursery, socket, root });
+    if let Some(nursery) = slot.as_ref().filter(|nursery| kind == Kind::Any && nursery.heritage == heritage)
+        && let Some(Idle { socket, root }) = nursery.take_idle()
+    {
+        return found(Arc::clone(nursery), socket, Some(root));
+    }
+    let [ours, theirs] = lifeline::pair().map_err(|error| short(&error))?;
     let asked = |nursery: &Nursery| {
         let mut message = Message::new(SCOPE);
-        message.flags = if is_namespace { NAMESPACE } else { 0 };
+        message.flags = if kind == Kind::Namespace { NAMESPACE } else { 0 };
         lifeline::send(&nursery.running.lifeline, &message, Some(theirs.as_fd()), Duration::ZERO)
     };
     if let Some(nursery) = slot.as_ref().filter(|nursery| nursery.heritage == heritage) {
         match asked(nursery) {
-            Ok(()) => return Ok((Arc::clone(nursery), ours)),
+            Ok(()) => return found(Arc::clone(nursery), ours, None),
             Err(error) if error.raw_os_error() == Some(libc::ETOOMANYREFS) => return Err(short(&error)),
             // It is gone, or is stopped.
             Err(_) => {}
         }
     }
     let running = start::start(Role::Nursery).map_err(refuse)?;
-    let nursery = Arc::new(Nursery { running, heritage });
+    let nursery = Arc::new(Nursery { running, heritage, idle: Mutex::default() });
     asked(&nursery).map_err(|error| short(&error))?;
     *slot = Some(Arc::clone(&nursery));
-    Ok((nursery, ours))
+    found(nursery, ours, None)
+}
+
+impl Nursery {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_idle(&self) -> Option<Idle> {
+        // What a keeper leaves that somebody kills comes to the nursery: without that it is none to begin with.
+        if !self.running.is_alive() {
+            return None;
+        }
+        // Somebody may have killed one, or stopped it.
+        let wake =
+            |idle: &Idle| !idle.root.has_ended() && pidfd::send(&idle.root.pidfd, libc::SIGCONT, 0).is_ok();
+        std::iter::from_fn(|| self.idle().pop()).find(wake)
+    }
+
+    /// Keeps a keeper that is as good as new. `false`: there are enough, or it is not for scopes to come.
+    pub(super) fn take_back(&self, idle: Idle) -> bool {
+        // A drop does not wait for a nursery that is being started.
+        let Ok(slot) = NURSERY.get().try_lock() else { return false };
+        let is_current = slot.as_ref().is_some_and(|current| std::ptr::eq(&**current, self));
+        let mut all = self.idle();
+        let takes = is_current && all.len() < MOST_IDLE;
+        if takes {
+            all.push(idle);
+        }
+        takes
+    }
+}
+
+/// Lets those go that wait for scopes to come.
+pub(in super::super) fn tidy() {
+    let slot = NURSERY.get().lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(nursery) = slot.as_ref() {
+        nursery.idle().clear();
+    }
 }
 
 /// Another one for scopes to come.

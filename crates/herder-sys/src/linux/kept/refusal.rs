@@ -32,7 +32,7 @@ fn try_scope(is_namespace: bool) -> Result<(), Refusal> {
         let help = "it needs Linux 5.4 and a sandbox that allows pidfds";
         return Err(Refusal::of("processes can't be held by descriptors", &error, help));
     }
-    let trial = Kept::new(is_namespace)?;
+    let trial = if is_namespace { Kept::namespace(true)? } else { Kept::new(true)? };
     let answer = lifeline::receive(&trial.socket, start::LIMIT);
     let errno = match &answer {
         Ok((_, Some(_))) => return Ok(()),

@@ -30,7 +30,7 @@ const CHILDREN_USER: usize = 13;
 const CHILDREN_SYSTEM: usize = 14;
 
 impl Root {
-    fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         let mut poll = libc::pollfd { fd: self.pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one structure.
         unsafe { libc::poll(&raw mut poll, 1, 0) > 0 }
