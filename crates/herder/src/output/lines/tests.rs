@@ -1,3 +1,4 @@
+use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -18,6 +19,34 @@ type Fact = (Vec<u8>, LineEnd, bool, u64, u64);
 
 fn fact(line: &Line<'_>) -> Fact {
     (line.bytes().to_vec(), line.end(), line.is_continuation(), line.dropped(), line.missing())
+}
+
+/// As [`split`], by a visitor that breaks off after each `patience` lines, and is called again.
+fn visited(options: &LineOptions, told: &[Told], patience: usize) -> Vec<Fact> {
+    let mut lines = LineSplitter::new(options.clone());
+    let mut found = Vec::new();
+    let mut visit = |lines: &mut LineSplitter| {
+        let mut left = 0;
+        while left == 0 {
+            left = patience;
+            let flow = lines.each_line(|line| {
+                found.push(fact(&line));
+                left -= 1;
+                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            assert_eq!(flow.is_break(), left == 0);
+        }
+    };
+    for told in told {
+        match told {
+            Told::Bytes(bytes) => lines.push(bytes.clone()),
+            Told::Gap(bytes) => lines.gap(*bytes),
+        }
+        visit(&mut lines);
+    }
+    lines.end();
+    visit(&mut lines);
+    found
 }
 
 fn split(options: &LineOptions, told: &[Told]) -> Vec<Fact> {
@@ -274,6 +303,8 @@ proptest! {
         prop_assert_eq!(&split(&options, &told), &lines);
         prop_assert_eq!(&split(&options, &rechunked(&told, size)), &lines);
         prop_assert_eq!(&split(&options, &rechunked(&told, 1)), &lines);
+        prop_assert_eq!(&visited(&options, &rechunked(&told, size), usize::MAX), &lines);
+        prop_assert_eq!(&visited(&options, &told, size), &lines);
     }
 
     #[test]
