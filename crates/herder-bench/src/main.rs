@@ -160,8 +160,9 @@ fn work(arguments: &[String]) -> io::Result<()> {
                 Scale::ALL.iter().find(|(name, _)| name == scale).map_or(Scale::Full, |(_, scale)| *scale);
             worker::answer(workloads::run(workload, &Effort { scale, only }))
         }
-        ["write", total] => workloads::stream::write(number(total)?, false),
-        ["write-both", total] => workloads::stream::write(number(total)?, true),
+        ["write", total] => workloads::stream::write(number(total)?, false, b'\n'),
+        ["write-endless", total] => workloads::stream::write(number(total)?, false, b'x'),
+        ["write-both", total] => workloads::stream::write(number(total)?, true, b'\n'),
         ["read", total] => workloads::stream::read(number(total)?),
         ["tree", middle] => tree::grow(middle.parse().map_err(io::Error::other)?),
         ["cell", contender, children] => {

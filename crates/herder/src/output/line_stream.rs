@@ -62,6 +62,12 @@ impl Lines {
     ///
     /// Cancelled, nothing is lost.
     pub async fn next(&mut self) -> Option<Line<'_>> {
+        // Most lines are there, and need no detour.
+        if self.found.is_none()
+            && let Some(found) = self.splitter.find_line()
+        {
+            return Some(self.splitter.line(found));
+        }
         std::future::poll_fn(|context| self.poll_found(context)).await;
         self.take()
     }

@@ -56,13 +56,9 @@ impl<L> LineVisitor<L> {
 
 impl<L: LineLook> LineVisitor<L> {
     fn lines(&mut self) -> ControlFlow<()> {
-        while let Some(line) = self.splitter.next_line() {
-            if self.look.line(line).is_break() {
-                self.broke = true;
-                return ControlFlow::Break(());
-            }
-        }
-        ControlFlow::Continue(())
+        let flow = self.splitter.each_line(|line| self.look.line(line));
+        self.broke |= flow.is_break();
+        flow
     }
 }
 

@@ -22,10 +22,10 @@ const SMALL_BUFFER: usize = 8 * 1024;
 const SMALL_CHUNK: usize = 2 * 1024;
 
 /// How many buffers may wait for their readers to be done with them.
-const POOL: usize = 3;
+const POOL: usize = 5;
 
 /// After how many bytes the others have their turn.
-const TURN: usize = 64 * 1024;
+const TURN: usize = 256 * 1024;
 
 /// A stream that is not read yet.
 pub(super) struct Source {

@@ -22,7 +22,7 @@ pub enum Unread {
 /// How a stream is shared.
 ///
 /// Its memory is bounded by [`capacity`](Self::capacity) and [`replay`](Self::replay) together, and as much again for
-/// each subscriber that is behind and [drops the newest](super::WhenFull::DropNewest); beside it there are up to four chunks
+/// each subscriber that is behind and [drops the newest](super::WhenFull::DropNewest); beside it there are up to six chunks
 /// that are being read into, and what [`capture`](Self::capture) keeps.
 #[derive(Clone, Debug)]
 #[must_use]

@@ -1,12 +1,15 @@
 //! Memory and work stay within their bounds, however much comes, and however it comes.
 //!
-//! Each test is a process of its own, of which the most memory that it ever had is looked up in `/proc`.
+//! Each test of memory is a process of its own, of which the most that it ever had is looked up in `/proc`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use herder::output::{Replay, ShareOptions, SharedOutput, WhenFull};
+use bytes::Bytes;
+use herder::output::{LineOptions, LineSplitter, Replay, ShareOptions, SharedOutput, TooLong, WhenFull};
 use herder::{Capture, Command, Stdio};
+use nix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::support::alone::alone;
@@ -159,4 +162,41 @@ fn a_child_that_writes_byte_by_byte_takes_no_more() {
             drop(slow);
         });
     });
+}
+
+/// How long it takes to split so many bytes without a newline, in the time of this thread.
+fn time_of_one_line(options: &LineOptions, len: usize, chunk: usize) -> Duration {
+    let now = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
+    let chunk = Bytes::from(vec![b'x'; chunk]);
+    let measure = |_| {
+        let begin = now();
+        let (mut lines, mut count) = (LineSplitter::new(options.clone()), 0);
+        for _ in 0..len / chunk.len() {
+            lines.push(chunk.clone());
+            while let Some(line) = lines.next_line() {
+                count += line.bytes().len() + line.dropped() as usize;
+            }
+        }
+        lines.end();
+        while let Some(line) = lines.next_line() {
+            count += line.bytes().len() + line.dropped() as usize;
+        }
+        assert_eq!(count, len / chunk.len() * chunk.len());
+        now() - begin
+    };
+    (0..3).map(measure).min().unwrap()
+}
+
+/// What is 16 times as long takes about 16 times as long; if the work grew with its square, it would be 256 times.
+#[test]
+fn a_line_without_an_end_takes_linear_time_however_it_comes() {
+    let unlimited = LineOptions::new().unlimited();
+    let dropped = LineOptions::new().too_long(TooLong::DropRest);
+    for options in [LineOptions::new(), unlimited, dropped] {
+        for (len, chunk) in [(40_000, 1), (400_000, 10), (1 << 22, 4096), (1 << 22, 70_000)] {
+            let short = time_of_one_line(&options, len, chunk);
+            let long = time_of_one_line(&options, 16 * len, chunk);
+            assert!(long < 80 * short, "{options:?}, chunks of {chunk}: {short:?}, {long:?}");
+        }
+    }
 }

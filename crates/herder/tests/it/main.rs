@@ -43,6 +43,8 @@ mod redact;
 #[cfg(unix)]
 mod repeats;
 #[cfg(unix)]
+mod run_ends;
+#[cfg(unix)]
 mod scope;
 mod share;
 mod share_child;

@@ -27,6 +27,12 @@ pub(super) fn readers(what: Use) -> Vec<Reader> {
             ("herder-ct-next", |job| run(false, job, next_line)),
             ("herder-mt-next", |job| run(true, job, next_line)),
         ],
+        Use::Long => vec![
+            ("herder-ct", |job| run(false, job, look_for_lines)),
+            ("herder-ct-endless", |job| run(false, &job.endless(), look_for_lines)),
+            ("herder-mt", |job| run(true, job, look_for_lines)),
+            ("herder-mt-endless", |job| run(true, &job.endless(), look_for_lines)),
+        ],
         Use::Fan(_) => {
             vec![("herder-ct", |job| run(false, job, fan)), ("herder-mt", |job| run(true, job, fan))]
         }
@@ -133,6 +139,18 @@ async fn inspect_lines(job: Job) -> io::Result<()> {
     inspect.wait().await?;
     child.wait().await?;
     job.expect_lines(counted.await.map_err(io::Error::other)?)
+}
+
+/// Counts bytes, in lines or pieces of one.
+async fn look_for_lines(job: Job) -> io::Result<()> {
+    let mut child = start(&job)?;
+    let mut lines = share(&mut child)?.subscribe().lines(LineOptions::new());
+    let mut total = 0;
+    while let Some(line) = lines.next().await {
+        total += line.bytes().len() as u64 + u64::from(line.end().is_terminated());
+    }
+    child.wait().await?;
+    job.expect_bytes(total)
 }
 
 /// Tells what it has counted when it is dropped.

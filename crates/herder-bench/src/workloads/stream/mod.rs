@@ -34,6 +34,8 @@ pub(crate) enum Use {
     Bytes,
     /// Split into lines of 40 bytes, and counted.
     Lines,
+    /// The same, as lines and without any newline.
+    Long,
     /// Counted by so many readers, each of which gets all of it.
     Fan(usize),
     /// Kept in memory, with the one call that the library has for that.
@@ -52,6 +54,8 @@ pub(crate) struct Job {
     program: PathBuf,
     what: Use,
     total: u64,
+    /// Whether there is no newline in what the child writes.
+    endless: bool,
     /// What the child gets.
     input: Bytes,
     /// A file with the same.
@@ -64,9 +68,15 @@ impl Job {
         let role = match self.what {
             Use::CaptureBoth => "write-both",
             Use::StdinBytes | Use::StdinFile => "read",
+            _ if self.endless => "write-endless",
             _ => "write",
         };
         [WORKER.to_owned(), role.to_owned(), self.total.to_string()]
+    }
+
+    /// The same without any newline.
+    fn endless(&self) -> Self {
+        Self { endless: true, ..self.clone() }
     }
 
     /// How many readers there are.
@@ -127,7 +137,10 @@ pub(super) fn bytes(effort: &Effort) -> io::Result<Vec<Table>> {
 
 pub(super) fn lines(effort: &Effort) -> io::Result<Vec<Table>> {
     let note = "`raw` is a loop of read(2) into a buffer of 64 KiB with memchr over it.";
-    Ok(vec![measure(effort, Use::Lines, "Lines of 40 bytes counted by one reader", note, 256)?])
+    let lines = measure(effort, Use::Lines, "Lines of 40 bytes counted by one reader", note, 256)?;
+    let note = "`endless` has no newline in it, and the others lines of 40 bytes.";
+    let long = measure(effort, Use::Long, "Lines looked for where there are none", note, 64)?;
+    Ok(vec![lines, long.variant("endless")])
 }
 
 pub(super) fn fan(effort: &Effort) -> io::Result<Vec<Table>> {
@@ -162,7 +175,8 @@ fn job(effort: &Effort, what: Use, mib: u64) -> io::Result<Job> {
     // A multiple of both a block and a line.
     let unit = (BLOCK * LINE) as u64;
     let total = (effort.pick(8, mib.min(256), mib) << 20) / unit * unit;
-    let mut job = Job { program: env::current_exe()?, what, total, input: Bytes::new(), file: None };
+    let mut job =
+        Job { program: env::current_exe()?, what, total, endless: false, input: Bytes::new(), file: None };
     if matches!(what, Use::StdinBytes | Use::StdinFile) {
         job.input = Bytes::from(vec![b'x'; usize::try_from(total).map_err(io::Error::other)?]);
     }
@@ -221,7 +235,7 @@ fn measure(effort: &Effort, what: Use, title: &str, note: &str, mib: u64) -> io:
         let (rate, cost): (Spread, Spread) = (spread(rates), spread(costs));
         table.row(name, &[rate.count as f64, rate.most, rate.median, cost.least, cost.median]);
     }
-    Ok(table.ratios(&["raw", "tokio-ct"]))
+    Ok(table.ratios(if what == Use::Long { &["herder-ct"] } else { &["raw", "tokio-ct"] }))
 }
 
 /// What this process, and no child of it, has used of the processors, in seconds.
@@ -230,9 +244,10 @@ fn processor_time() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// The child: lines of 40 bytes, in blocks, on stdout; every other block on stderr when on `both`.
-pub(crate) fn write(total: u64, both: bool) -> io::Result<()> {
-    let line = [[b'x'; LINE - 1].as_slice(), b"\n"].concat();
+/// The child: lines of 40 bytes, or what ends with `end` instead of a newline, in blocks, on stdout; every other block
+/// on stderr when on `both`.
+pub(crate) fn write(total: u64, both: bool, end: u8) -> io::Result<()> {
+    let line = [[b'x'; LINE - 1].as_slice(), &[end]].concat();
     // Lines run on over the ends of blocks.
     let text: Vec<u8> = line.iter().copied().cycle().take(BLOCK * LINE).collect();
     let mut out = std::fs::File::from(rustix::io::dup(rustix::stdio::stdout())?);

@@ -17,7 +17,7 @@ pub(super) fn readers(what: Use) -> Vec<Reader> {
             ("subprocess", |job| pulled(job, exec(job).stream_stdout()?)),
         ],
         // What they leave to the standard library is measured with the others.
-        Use::Lines | Use::Fan(_) => Vec::new(),
+        Use::Lines | Use::Long | Use::Fan(_) => Vec::new(),
         Use::Capture | Use::CaptureBoth => vec![
             ("std", std_capture),
             ("async-process", |job| smol::block_on(async_capture(job))),

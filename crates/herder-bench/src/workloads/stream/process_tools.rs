@@ -35,7 +35,7 @@ pub(super) fn readers(what: Use) -> Vec<Reader> {
             ("process-tools-mt", |job| run(true, job, feed)),
         ],
         // Its stdin is always a pipe.
-        Use::StdinFile => Vec::new(),
+        Use::Long | Use::StdinFile => Vec::new(),
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn readers(what: Use) -> Vec<Reader> {
             ("processkit-mt", |job| run(true, job, kit_lines)),
         ],
         // One tee for each stream.
-        Use::Fan(_) => Vec::new(),
+        Use::Long | Use::Fan(_) => Vec::new(),
         Use::Capture | Use::CaptureBoth => vec![
             ("processkit-ct", |job| run(false, job, capture)),
             ("processkit-mt", |job| run(true, job, capture)),

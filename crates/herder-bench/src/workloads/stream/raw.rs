@@ -10,7 +10,7 @@ pub(super) fn readers(what: Use) -> Vec<Reader> {
         Use::Bytes | Use::Fan(_) => vec![("raw", bytes)],
         Use::Lines => vec![("raw", lines)],
         Use::Capture => vec![("raw", capture)],
-        Use::CaptureBoth => Vec::new(),
+        Use::Long | Use::CaptureBoth => Vec::new(),
         Use::StdinBytes => vec![("raw", feed)],
         Use::StdinFile => vec![("raw", file)],
     }

@@ -18,7 +18,7 @@ pub(super) fn readers(what: Use) -> Vec<Reader> {
             vec![("tokio-ct", |job| run(false, job, lines)), ("tokio-mt", |job| run(true, job, lines))]
         }
         // It has no way to read a stream more than once.
-        Use::Fan(_) => Vec::new(),
+        Use::Long | Use::Fan(_) => Vec::new(),
         Use::Capture | Use::CaptureBoth => {
             vec![("tokio-ct", |job| run(false, job, capture)), ("tokio-mt", |job| run(true, job, capture))]
         }

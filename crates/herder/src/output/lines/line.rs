@@ -35,6 +35,14 @@ pub(super) struct Marks {
     pub(super) at: Option<SystemTime>,
 }
 
+impl Marks {
+    /// Of a line about which there is nothing to be said.
+    #[inline]
+    pub(super) fn plain(end: LineEnd, at: Option<SystemTime>) -> Self {
+        Self { end, continues: false, dropped: 0, missing: 0, at }
+    }
+}
+
 impl<'a> Line<'a> {
     /// The exact bytes, without the ending.
     #[must_use]

@@ -4,6 +4,7 @@ use memchr::{memchr, memchr2};
 
 mod cut;
 mod line;
+mod plain;
 mod splitter;
 #[cfg(test)]
 mod tests;

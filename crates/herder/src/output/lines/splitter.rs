@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use memchr::memchr;
 
 use super::line::{Found, Line, LineEnd, Marks, Place};
+use super::plain::Plain;
 use super::{Endings, LineOptions, TooLong};
 
 /// Splits a stream of chunks into lines.
@@ -34,12 +34,12 @@ use super::{Endings, LineOptions, TooLong};
 /// ```
 #[derive(Clone, Debug)]
 pub struct LineSplitter {
-    options: LineOptions,
+    pub(super) options: LineOptions,
     queue: VecDeque<Input>,
-    chunk: Bytes,
+    pub(super) chunk: Bytes,
     /// How much of the chunk is used up.
-    used: usize,
-    now: Option<SystemTime>,
+    pub(super) used: usize,
+    pub(super) now: Option<SystemTime>,
     /// The text so far of a line that began in an earlier chunk. Longer than a line may be by at most one byte: a
     /// `\r` that may belong to the ending.
     pending: Vec<u8>,
@@ -50,7 +50,7 @@ pub struct LineSplitter {
     /// The last ending was a `\r` that a `\n` may complete.
     after_cr: bool,
     /// Nothing of the above: the next line begins in the chunk, with nothing to be said about it.
-    plain: bool,
+    pub(super) plain: bool,
     /// Where in the stream the chunk begins.
     base: u64,
 }
@@ -119,11 +119,10 @@ impl LineSplitter {
     /// As [`next_line`](Self::next_line), without the borrow.
     #[inline]
     pub(in crate::output) fn find_line(&mut self) -> Option<Found> {
-        let Some((len, end)) = self.plain_line() else { return self.any_line() };
+        let Some(Plain { len, end, next }) = self.plain_line(self.used) else { return self.any_line() };
         let start = self.used;
-        self.used += len + if end == LineEnd::CrLf { 2 } else { 1 };
-        let marks = Marks { end, continues: false, dropped: 0, missing: 0, at: self.now };
-        Some(Found { text: Place::Chunk(start..start + len), marks })
+        self.used = next;
+        Some(Found { text: Place::Chunk(start..start + len), marks: Marks::plain(end, self.now) })
     }
 
     /// The line that was found last.
@@ -164,25 +163,9 @@ impl LineSplitter {
         self.base + self.used as u64 - self.pending.len() as u64 - dropped - self.missing
     }
 
-    /// The length of the next line and its ending if it is the usual one, all within the chunk: nearly all lines are,
-    /// and should cost hardly more than to find them.
-    #[inline]
-    fn plain_line(&self) -> Option<(usize, LineEnd)> {
-        if !self.plain {
-            return None;
-        }
-        let rest = &self.chunk[self.used..];
-        let most = self.options.max_len.saturating_add(2);
-        let window = rest.get(..most).unwrap_or(rest);
-        let at = memchr(b'\n', window)?;
-        let is_crlf = self.options.endings == Endings::CrLf && at > 0 && window[at - 1] == b'\r';
-        let (len, ending) = if is_crlf { (at - 1, LineEnd::CrLf) } else { (at, LineEnd::Lf) };
-        (len <= self.options.max_len).then_some((len, ending))
-    }
-
     /// The next line, whatever it is.
     #[inline(never)]
-    fn any_line(&mut self) -> Option<Found> {
+    pub(super) fn any_line(&mut self) -> Option<Found> {
         let found = self.find();
         self.plain = self.options.endings != Endings::Cr
             && !self.is_open()

@@ -1,3 +1,4 @@
+use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -18,6 +19,34 @@ type Fact = (Vec<u8>, LineEnd, bool, u64, u64);
 
 fn fact(line: &Line<'_>) -> Fact {
     (line.bytes().to_vec(), line.end(), line.is_continuation(), line.dropped(), line.missing())
+}
+
+/// As [`split`], by a visitor that breaks off after each `patience` lines, and is called again.
+fn visited(options: &LineOptions, told: &[Told], patience: usize) -> Vec<Fact> {
+    let mut lines = LineSplitter::new(options.clone());
+    let mut found = Vec::new();
+    let mut visit = |lines: &mut LineSplitter| {
+        let mut left = 0;
+        while left == 0 {
+            left = patience;
+            let flow = lines.each_line(|line| {
+                found.push(fact(&line));
+                left -= 1;
+                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            assert_eq!(flow.is_break(), left == 0);
+        }
+    };
+    for told in told {
+        match told {
+            Told::Bytes(bytes) => lines.push(bytes.clone()),
+            Told::Gap(bytes) => lines.gap(*bytes),
+        }
+        visit(&mut lines);
+    }
+    lines.end();
+    visit(&mut lines);
+    found
 }
 
 fn split(options: &LineOptions, told: &[Told]) -> Vec<Fact> {
@@ -274,6 +303,8 @@ proptest! {
         prop_assert_eq!(&split(&options, &told), &lines);
         prop_assert_eq!(&split(&options, &rechunked(&told, size)), &lines);
         prop_assert_eq!(&split(&options, &rechunked(&told, 1)), &lines);
+        prop_assert_eq!(&visited(&options, &rechunked(&told, size), usize::MAX), &lines);
+        prop_assert_eq!(&visited(&options, &told, size), &lines);
     }
 
     #[test]
@@ -324,47 +355,6 @@ proptest! {
                 while lines.next_line().is_some() {}
                 prop_assert_eq!(lines.pending(), all.rsplit(|byte| *byte == b'\n').next().unwrap());
             }
-        }
-    }
-}
-
-/// How long it takes to split so many bytes without a newline, in the time of this thread.
-#[cfg(unix)]
-fn time_of_one_line(options: &LineOptions, len: usize, chunk: usize) -> Duration {
-    use nix::time::{ClockId, clock_gettime};
-
-    let now = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
-    let chunk = Bytes::from(vec![b'x'; chunk]);
-    let measure = |_| {
-        let begin = now();
-        let (mut lines, mut count) = (LineSplitter::new(options.clone()), 0);
-        for _ in 0..len / chunk.len() {
-            lines.push(chunk.clone());
-            while let Some(line) = lines.next_line() {
-                count += line.bytes().len() + line.dropped() as usize;
-            }
-        }
-        lines.end();
-        while let Some(line) = lines.next_line() {
-            count += line.bytes().len() + line.dropped() as usize;
-        }
-        assert_eq!(count, len / chunk.len() * chunk.len());
-        now() - begin
-    };
-    (0..3).map(measure).min().unwrap()
-}
-
-/// What is 16 times as long takes about 16 times as long; if the work grew with its square, it would be 256 times.
-#[cfg(unix)]
-#[test]
-fn a_line_without_an_end_takes_linear_time_however_it_comes() {
-    let unlimited = LineOptions::new().unlimited();
-    let dropped = LineOptions::new().too_long(TooLong::DropRest);
-    for options in [LineOptions::new(), unlimited, dropped] {
-        for (len, chunk) in [(40_000, 1), (400_000, 10), (1 << 22, 4096), (1 << 22, 70_000)] {
-            let short = time_of_one_line(&options, len, chunk);
-            let long = time_of_one_line(&options, 16 * len, chunk);
-            assert!(long < 80 * short, "{options:?}, chunks of {chunk}: {short:?}, {long:?}");
         }
     }
 }
