@@ -4,7 +4,10 @@
 #   bash .ci/windows.sh prepare              compiler, linker, and Wine in a folder of its own
 #   bash .ci/windows.sh test CARGO-ARGS...   prepare, then `cargo test` for Windows
 #   bash .ci/windows.sh cargo ARGS...        prepare, then any command of cargo for Windows
+#   bash .ci/windows.sh ctrl-c               prepare, then press Ctrl-C where `herder run` is at a console; when cargo
+#                                            has built herder-cli and test-child
 #   bash .ci/windows.sh wine PROGRAM ...     one program (this is what cargo calls for each test program)
+#   bash .ci/windows.sh terminal PROGRAM ... one program that uses our terminal
 #
 #   HERDER_CI_CACHE     that folder (${XDG_CACHE_HOME:-$HOME/.cache}/herder-ci)
 #   HERDER_WINE_TARGET  where cargo builds (a folder in there, by the compiler's version)
@@ -84,7 +87,7 @@ prepare() {
   make_prefix
 }
 
-# cargo for Windows. All goes through the environment, so that whatever cargo calls has it, too.
+# cargo for Windows, or what needs its results. All goes through the environment, so that whatever cargo calls has it, too.
 foreign() {
   local status=0 hold
   use_debian_toolchain
@@ -100,10 +103,52 @@ foreign() {
   inside wine cmd.exe <"$hold" >/dev/null 2>&1 8>&- &
   exec 9>"$hold"
   rm "$hold"
-  /usr/bin/cargo "$@" 8>&- 9>&- || status=$?
+  "$@" 8>&- 9>&- || status=$?
   exec 9>&-
   inside wineserver --kill || true
   return "$status"
+}
+
+# Presses Ctrl-C when the program of `herder run OPTION...` is up, and compares how that ends.
+#   press STATUS TEXT OPTION...   its exit status, and what stands in its output
+press() {
+  local status=$1 text=$2 keys=$cache/keys.$$ screen=$cache/screen.$$ ended=0 tries=0
+  local folder=${CARGO_TARGET_DIR:?}/$TARGET/debug
+  shift 2
+  mkfifo "$keys"
+  SHELL=/bin/bash script --quiet --return --flush --command \
+    "bash '$self' terminal '$folder/herder.exe' run $* -- '$folder/test-child.exe' mark:up hang" /dev/null \
+    <"$keys" >"$screen" 2>&1 8>&- 9>&- &
+  exec 7>"$keys"
+  rm "$keys"
+  until grep --quiet up "$screen" || [ $((tries += 1)) -gt 600 ]; do sleep 0.1; done
+  printf '\003' >&7
+  wait $! || ended=$?
+  exec 7>&-
+  if [ "$ended" = "$status" ] && grep --quiet --fixed-strings -- "$text" "$screen"; then
+    rm "$screen"
+    echo "test ctrl_c $* ... ok"
+    return
+  fi
+  echo "test ctrl_c $* ... FAILED: status $ended, and this on the screen:"
+  cat "$screen"
+  rm "$screen"
+  return 1
+}
+
+# A line at the end that says how many there were, as cargo does.
+ctrl_c() {
+  local passed=0 failed=0
+  # STATUS_CONTROL_C_EXIT, of which a shell sees 8 bits: the program shares the console, and ends by itself.
+  if press 58 up; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+  # It hears no Ctrl-C, and is asked by a Ctrl-Break, which Wine makes an end with 1.
+  if press 1 'herder: SIGINT: stopping test-child.exe' --group; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+  fi
+  echo "test result: $passed passed; $failed failed;"
+  [ "$failed" = 0 ]
 }
 
 main() {
@@ -111,13 +156,15 @@ main() {
   [ $# = 0 ] || shift
   case $command in
     prepare) prepare ;;
-    test) prepare && foreign test "$@" ;;
-    cargo) prepare && foreign "$@" ;;
+    test) prepare && foreign /usr/bin/cargo test "$@" ;;
+    cargo) prepare && foreign /usr/bin/cargo "$@" ;;
+    ctrl-c) prepare && foreign ctrl_c ;;
     wine)
       # A test that starts cargo's programs itself would have each wrapped once more.
       unset "$RUNNER"
       inside timeout --kill-after=10 "${HERDER_WINE_LIMIT:-900}" wine "$@"
       ;;
+    terminal) inside timeout --foreground --kill-after=10 120 wine "$@" ;;
     *)
       sed -n '2,/^set -eu/{/^set/d; s/^# \{0,1\}//; p}' "$self"
       exit 2

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 #[cfg(unix)]
 use crate::support::{LONG, eventually};
-use crate::support::{Running, output, script, stderr, stdout};
+use crate::support::{Running, SOON, output, script, stderr, stdout};
 
 fn json(path: &std::path::Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
@@ -181,8 +181,7 @@ async fn a_line_says_that_it_is_ready() {
 #[tokio::test]
 async fn an_end_before_it_was_ready_is_no_success() {
     for (steps, code) in [(&["println:x"][..], 125), (&["exit:3"], 3), (&["hang"], 124)] {
-        let report =
-            output(&script(&["--ready-line", "^ready$", "-t", "300ms", "--name", "web"], steps)).await;
+        let report = output(&script(&["--ready-line", "^ready$", "-t", SOON, "--name", "web"], steps)).await;
         assert_eq!(report.status.code(), Some(code), "{steps:?}");
         assert!(stderr(&report).contains("web ended before it was ready"), "{}", stderr(&report));
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use herder::Stdio;
 
-use crate::support::{Running, herder, output, script, stderr, stdout};
+use crate::support::{Running, SOON, herder, output, script, stderr, stdout};
 #[cfg(unix)]
 use crate::support::{eventually, state};
 
@@ -47,7 +47,7 @@ async fn standard_input_can_be_closed_to_end_it() {
 
 #[tokio::test]
 async fn descendants_go_too() {
-    let command = &mut script(&["-q", "-t", "300ms"], &["spawn:mark:grandchild,hang", "mark:child", "hang"]);
+    let command = &mut script(&["-q", "-t", SOON], &["spawn:mark:grandchild,hang", "mark:child", "hang"]);
     let running = Running::start(command).await;
     // The output ends, so nobody who had it is left.
     let end = running.end().await;

@@ -9,6 +9,9 @@ use tokio::io::AsyncReadExt;
 /// Longer than anything takes that works, on a machine that is busy.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
+/// Longer than a start takes: a limit that the program sees when it has done its first steps.
+pub(crate) const SOON: &str = if cfg!(windows) { "3s" } else { "300ms" };
+
 /// `herder` with these arguments. Each test is bounded by it.
 pub(crate) fn herder<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_herder"));

@@ -99,7 +99,8 @@ fn what_is_left_behind_is_named_and_ended() {
 fn a_timeout_kills_and_keeps_what_was_read() {
     run(async {
         let mut command = fixture(&["print:half", "hang"]);
-        command.timeout(Duration::from_millis(500)).termination(Termination::kill());
+        // Longer than a start takes.
+        command.timeout(Duration::from_secs(3)).termination(Termination::kill());
         let report = command.output().await.unwrap();
         assert_eq!((report.cause(), &*report.stdout), (Cause::TimedOut, &b"half"[..]));
         assert_eq!(report.status.code().map(i32::cast_unsigned), Some(KILL_CODE));
