@@ -61,7 +61,7 @@ pub(crate) use spawn::{kept_mask, spawn_with_mask};
 use std::process::ExitStatus;
 
 use crate::Mechanism;
-use crate::unix::{cvt, environ, owner, pre_exec, thread};
+use crate::unix::{cvt, environ, number, owner, pre_exec, thread};
 
 /// What may hold processes together here, strongest first.
 pub const MECHANISMS: &[Mechanism] = &[Mechanism::Cgroup, Mechanism::Keeper];

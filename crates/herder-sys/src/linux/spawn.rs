@@ -16,7 +16,7 @@ use super::environ::environment;
 use super::launch::Launch;
 use super::owner::Process;
 use super::process::ProcessHandle;
-use super::{cvt, facts, fd, pidfd, reaper};
+use super::{cvt, facts, fd, number, pidfd, reaper};
 use crate::{FdSource, Group, LaunchError, Resource, Scope, SpawnRequest, SpawnStep, Spawned};
 
 /// Starts a child from the calling thread and returns as soon as it exists: its `execve` goes on meanwhile, and
@@ -197,7 +197,7 @@ fn limit(&(resource, soft, hard): &(Resource, u64, u64)) -> (u32, libc::rlimit64
         Resource::Processes => libc::RLIMIT_NPROC,
         Resource::Stack => libc::RLIMIT_STACK,
     };
-    (resource, libc::rlimit64 { rlim_cur: soft, rlim_max: hard })
+    (number(resource), libc::rlimit64 { rlim_cur: soft, rlim_max: hard })
 }
 
 /// Memory of the parent is copied: only for code of the caller's, and where memory can't be shared.

@@ -40,7 +40,7 @@ pub(crate) use spawn::{kept_mask, spawn_with_mask};
 
 use std::process::ExitStatus;
 
-use crate::unix::{cvt, environ, fd, owner, thread};
+use crate::unix::{cvt, environ, fd, number, owner, thread};
 use crate::{Facts, Mechanism};
 
 /// What holds processes together on Linux, strongest first: each is refused here, with the reason.
@@ -76,8 +76,3 @@ pub fn was_ended(status: ExitStatus) -> bool {
 
 /// Which processors a thread may use is not inherited in a way that this backend knows of.
 pub(crate) fn run_anywhere() {}
-
-/// A number in the type that this system's C library wants it in: these differ in width and sign.
-fn number<A, B: TryFrom<A> + Default>(number: A) -> B {
-    B::try_from(number).unwrap_or_default()
-}

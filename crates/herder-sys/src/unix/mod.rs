@@ -26,6 +26,11 @@ pub(crate) fn cvt<T: Default + PartialOrd>(result: T) -> io::Result<T> {
     if result < T::default() { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
+/// A number in the type that this system's C library wants it in: these differ in width and sign.
+pub(crate) fn number<A, B: TryFrom<A> + Default>(number: A) -> B {
+    B::try_from(number).unwrap_or_default()
+}
+
 /// Error numbers that the library itself gives.
 pub mod errno {
     /// There is no such file.

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, SystemTime};
 
-use super::{cvt, fd};
+use super::{cvt, fd, number};
 use crate::{Pipe, Stamped};
 
 /// What the kernel is asked to queue at most, and so to take in one write. It doubles the number (socket(7)), and gives no
@@ -77,7 +77,7 @@ pub fn receive_stamped(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Opti
     message.msg_iov = &raw mut part;
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
-    message.msg_controllen = CONTROL as _;
+    message.msg_controllen = number(CONTROL);
     let flags = libc::MSG_TRUNC | libc::MSG_CMSG_CLOEXEC;
     // SAFETY: as many bytes as the two buffers have are written, and the header says where they are.
     let len = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, flags) };

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use super::super::{cvt, fd};
+use super::super::{cvt, fd, number};
 
 /// Opens a folder by its path.
 pub(super) fn open_path(path: &Path) -> io::Result<OwnedFd> {
@@ -74,7 +74,7 @@ pub(super) fn is_cgroup2(dir: BorrowedFd<'_>) -> bool {
         return false;
     }
     // SAFETY: written by the call.
-    unsafe { found.assume_init() }.f_type == libc::CGROUP2_SUPER_MAGIC
+    number::<_, i64>(unsafe { found.assume_init() }.f_type) == number::<_, i64>(libc::CGROUP2_SUPER_MAGIC)
 }
 
 /// What the file system knows about a file in `dir`, or about `dir` itself under an empty name.

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use super::super::{cvt, fd};
+use super::super::{cvt, fd, number};
 use super::protocol::Message;
 
 /// Bytes that may wait for the keeper to read them, with what the kernel needs for itself.
@@ -40,7 +40,7 @@ fn header(vector: &mut libc::iovec, control: &mut [u64]) -> libc::msghdr {
     if !control.is_empty() {
         header.msg_control = control.as_mut_ptr().cast();
         let bytes = size_of_val(control) as u32;
-        header.msg_controllen = bytes as _;
+        header.msg_controllen = number(bytes);
     }
     header
 }
@@ -92,8 +92,11 @@ fn control_for(fds: &[RawFd]) -> Vec<u64> {
     // SAFETY: a calculation.
     let [whole, used] = [unsafe { libc::CMSG_SPACE(length) }, unsafe { libc::CMSG_LEN(length) }];
     let mut control = vec![0u64; (whole as usize).div_ceil(size_of::<u64>())];
-    let head =
-        libc::cmsghdr { cmsg_len: used as _, cmsg_level: libc::SOL_SOCKET, cmsg_type: libc::SCM_RIGHTS };
+    // SAFETY: all zeroes is a valid header. With some C libraries it has a member more, which only fills it up.
+    let mut head: libc::cmsghdr = unsafe { std::mem::zeroed() };
+    head.cmsg_len = number(used);
+    head.cmsg_level = libc::SOL_SOCKET;
+    head.cmsg_type = libc::SCM_RIGHTS;
     let first: *mut libc::cmsghdr = control.as_mut_ptr().cast();
     // SAFETY: the buffer is aligned and large enough.
     unsafe { first.write(head) };

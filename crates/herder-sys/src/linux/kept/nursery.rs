@@ -14,6 +14,7 @@ use std::{fmt, fs};
 use super::super::keeper::protocol::{Message, NAMESPACE, SCOPE};
 use super::super::keeper::start::{self, Role, Running};
 use super::super::keeper::{Refused, lifeline};
+use super::super::number;
 use super::super::per_process::PerProcess;
 use super::super::pidfd;
 use super::order::limit;
@@ -88,7 +89,10 @@ impl Heritage {
             status: lines.lines().filter(counts).map(str::to_owned).collect(),
             cgroup: read("/proc/self/cgroup"),
             oom_score: read("/proc/self/oom_score_adj"),
-            limits: (0..16).filter(|resource| *resource != libc::RLIMIT_NOFILE).map(limit).collect(),
+            limits: (0..16)
+                .filter(|resource| *resource != number::<_, u32>(libc::RLIMIT_NOFILE))
+                .map(limit)
+                .collect(),
             // SAFETY: numbers only.
             niceness: unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) },
         }

@@ -10,7 +10,7 @@ use super::super::child::{CloseFds, Move, Plan, Source};
 use super::super::keeper::order as sheet;
 use super::super::keeper::order::Order;
 use super::super::keeper::protocol::BEAR;
-use super::super::{cvt, facts};
+use super::super::{cvt, facts, number};
 use crate::{Group, LaunchError, SpawnStep};
 
 /// An order and what stands behind it, and the descriptors that go with it, behind the fixed ones.
@@ -110,7 +110,7 @@ pub(super) fn write(plan: &Plan) -> (Order, Letter) {
     let mut order = Order {
         kind: BEAR,
         mask: plan.mask,
-        descriptors: limit(libc::RLIMIT_NOFILE),
+        descriptors: limit(number(libc::RLIMIT_NOFILE)),
         floor: plan.floor,
         has: flags(plan),
         nice: plan.nice.unwrap_or(0),
