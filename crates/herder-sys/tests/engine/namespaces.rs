@@ -87,8 +87,8 @@ fn the_working_directory_is_ours_and_has_its_path() {
         let Some(scope) = scope() else { return };
         std::env::set_current_dir("/usr").unwrap();
         assert_eq!(said(&scope, "/bin/pwd"), "/usr");
-        assert_eq!(said_in(&scope, "/bin/pwd", Some("share")), "/usr/share");
-        assert_eq!(said_in(&scope, "/bin/pwd", Some("/etc")), "/etc");
+        assert_eq!(said_in(&scope, "/bin/pwd", Some("../dev")), "/dev");
+        assert_eq!(said_in(&scope, "/bin/pwd", Some("/")), "/");
         let mut request = inside(&scope, sh(""));
         request.cwd = Some("none".into());
         let outcome = spawn(request).unwrap().launch.wait(crate::support::LIMIT).unwrap();
