@@ -218,7 +218,7 @@ pub(crate) enum ScopeKind {
     Cgroup,
     /// Below a helper process, which nothing leaves either, in a session without our terminal; any user may
     Keeper,
-    /// A PID namespace, for programs that are not trusted: they see other pids, and nobody outside; see herder help run
+    /// A PID namespace, for programs that are not trusted to end: they see other pids, and nobody outside; see herder help run
     Pidns,
     /// A process group; what leaves it is found among the orphans
     Group,

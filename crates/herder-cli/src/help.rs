@@ -156,8 +156,9 @@ Scope:
   Without a cgroup, herder finds what is left among the orphans, which become
   its children; one that another user owns can't be ended.
 
-  --scope pidns is for programs that are not trusted: the program is born into a
-  PID namespace, which nobody leaves, and which the kernel ends as a whole. It
+  --scope pidns is for programs that are not trusted to end (it is no sandbox):
+  the program is born into a PID namespace, which nobody leaves, and which the
+  kernel ends as a whole. It
   sees other pids, a /proc that shows those inside only, and its own mounts; an
   ordinary user sees all others as nobody, and can't become one (--uid). Hosts
   may forbid it: 125. Limits of memory, pids and cpu need a cgroup.

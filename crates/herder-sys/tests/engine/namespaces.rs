@@ -53,14 +53,19 @@ fn give_up_root() {
 fn those_inside_see_themselves_alone_and_we_see_them_by_our_numbers() {
     let Some(scope) = scope() else { return };
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    // The script, and what it starts, are the only ones beside the first process, which is not the script.
-    let seen =
-        said(&scope, "echo $$; cd /proc; set -- [0-9]*; echo $*; cat 1/comm; read -r a <self/stat; echo $a");
-    let lines: Vec<_> = seen.lines().collect();
-    let [own, all, first, stat] = lines[..] else { panic!("{seen}") };
+    let own = said(&scope, "echo $$");
     assert_ne!(own, "1");
-    assert_eq!((all, first), (&*format!("1 {own}"), "herder-keeper"), "{seen}");
-    assert!(stat.starts_with(&format!("{own} ")), "{seen}");
+    if said(&scope, "cat /proc/1/comm") == "herder-keeper" {
+        // The script, and what it starts, are the only ones beside the first process, which is not the script.
+        let seen = said(&scope, "echo $$; cd /proc; set -- [0-9]*; echo $*; read -r a <self/stat; echo $a");
+        let lines: Vec<_> = seen.lines().collect();
+        let [own, all, stat] = lines[..] else { panic!("{seen}") };
+        assert_eq!(all, format!("1 {own}"));
+        assert!(stat.starts_with(&format!("{own} ")), "{seen}");
+    } else {
+        assert!(!os::is_root(), "root may always mount one");
+        println!("skipped: parts of /proc are hidden from us, and so there is no other");
+    }
     assert_eq!(std::fs::read_to_string("/proc/self/mountinfo").unwrap(), mounts, "nothing is mounted here");
 
     let child = launched_in(&scope, sleeper());
@@ -87,8 +92,8 @@ fn the_working_directory_is_ours_and_has_its_path() {
         let Some(scope) = scope() else { return };
         std::env::set_current_dir("/usr").unwrap();
         assert_eq!(said(&scope, "/bin/pwd"), "/usr");
-        assert_eq!(said_in(&scope, "/bin/pwd", Some("share")), "/usr/share");
-        assert_eq!(said_in(&scope, "/bin/pwd", Some("/etc")), "/etc");
+        assert_eq!(said_in(&scope, "/bin/pwd", Some("../dev")), "/dev");
+        assert_eq!(said_in(&scope, "/bin/pwd", Some("/")), "/");
         let mut request = inside(&scope, sh(""));
         request.cwd = Some("none".into());
         let outcome = spawn(request).unwrap().launch.wait(crate::support::LIMIT).unwrap();
@@ -187,6 +192,9 @@ fn nobody_is_left_when_the_first_process_is_killed_with_all_who_would_help() {
 #[test]
 fn a_sandbox_that_forbids_namespaces_is_told() {
     alone(|| {
+        if !herder_sys::facts().pidfd {
+            return;
+        }
         give_up_root();
         let flags = libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::SIGCHLD;
         refuse(libc::SYS_clone, Some((0, flags.cast_unsigned())), libc::EPERM);

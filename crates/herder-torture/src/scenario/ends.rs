@@ -200,7 +200,7 @@ fn unasked() -> Vec<Scenario> {
 }
 
 fn with_the_owner() -> Vec<Scenario> {
-    use Reason::OwnerGone;
+    use Reason::{LeftGroup, OwnerGone};
     vec![
         held("owner-kill-child", "SIGKILL of our program ends the child", child(), End::Signal(SIGKILL)),
         beyond(
@@ -215,14 +215,14 @@ fn with_the_owner() -> Vec<Scenario> {
             "SIGKILL of our program ends a session",
             session(),
             End::Signal(SIGKILL),
-            OwnerGone,
+            LeftGroup,
         ),
         beyond(
             "owner-kill-daemon",
             "SIGKILL of our program ends a daemon",
             daemon(),
             End::Signal(SIGKILL),
-            OwnerGone,
+            LeftGroup,
         ),
         beyond(
             "owner-kill-chain",
@@ -236,7 +236,7 @@ fn with_the_owner() -> Vec<Scenario> {
             "SIGKILL of our process group ends a session",
             session(),
             End::KillGroup,
-            OwnerGone,
+            LeftGroup,
         ),
         beyond(
             "owner-term",
@@ -265,7 +265,7 @@ fn with_the_owner() -> Vec<Scenario> {
             "returning from main with a child in a static ends it all",
             session(),
             End::Return,
-            OwnerGone,
+            LeftGroup,
         ),
         beyond("owner-abort", "abort() of our program ends the family", family(), End::Abort, OwnerGone),
     ]

@@ -44,8 +44,8 @@ impl Reason {
                 "neither a cgroup nor a keeper can be had: a signal to a process group misses who has left it"
             }
             Self::OwnerGone => {
-                "neither a cgroup nor a keeper can be had: the kernel's PR_SET_PDEATHSIG ends the child alone, and \
-                 once init has reaped that, its group is nobody's to signal"
+                "neither a cgroup nor a keeper that bears children can be had: the kernel's PR_SET_PDEATHSIG ends the \
+                 child alone, and before Linux 6.9 its group is nobody's to signal then"
             }
             Self::Unseen => {
                 "neither a cgroup nor a keeper can be had: what was left behind was killed with its process group, \

@@ -45,7 +45,8 @@ pub enum Containment {
     /// without a controlling terminal. It inherits what we had when its scope was made (its own, or its herd's), but for the working directory and the processors,
     /// which are those of its start.
     Keeper,
-    /// A PID namespace of its own (Linux), or no child at all: for trees that are not trusted. Nothing leaves it, not even
+    /// A PID namespace of its own (Linux), or no child at all: for trees that are not trusted to end. (It is no sandbox:
+    /// files and the network are there as ever.) Nothing leaves it, not even
     /// as root, and the kernel ends all in it when its first process ends, which is our helper: the child is the second, and
     /// has the signals and orphans of any other program. [`Auto`](Self::Auto) never chooses it, as a child sees the
     /// difference:

@@ -147,12 +147,8 @@ impl Kept {
         // Somebody may have stopped it.
         forgive_gone(pidfd::send(&root.pidfd, libc::SIGCONT, 0))?;
         match told {
-            // It does not read. With the first process all in its namespace end.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.is_namespace => {
-                forgive_gone(pidfd::send(&root.pidfd, libc::SIGKILL, 0))
-            }
+            // It does not read, or is gone, and then the nursery kills them, or the kernel does.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => root.send_to_all(libc::SIGKILL),
-            // Or it is gone, and then the nursery kills them.
             _ => Ok(()),
         }
     }
