@@ -58,12 +58,16 @@ fn whatever_ends_a_run_its_output_is_in_the_report() {
         let no_limit = |_: &mut Command| {};
         for shared in [false, true] {
             let cause = async |steps: &[&str], limit: fn(&mut Command), end| {
-                cause_of(shared, steps, limit, end).await
+                Box::pin(cause_of(shared, steps, limit, end)).await
             };
             assert_eq!(cause(&["exit:3"], no_limit, nothing).await, Cause::Exited);
-            let timeout = |command: &mut Command| drop(command.timeout(Duration::from_millis(500)));
+            let timeout = |command: &mut Command| {
+                command.timeout(Duration::from_millis(500));
+            };
             assert_eq!(cause(&["hang"], timeout, nothing).await, Cause::TimedOut);
-            let idle = |command: &mut Command| drop(command.idle_timeout(Duration::from_millis(500)));
+            let idle = |command: &mut Command| {
+                command.idle_timeout(Duration::from_millis(500));
+            };
             assert_eq!(cause(&["hang"], idle, nothing).await, Cause::Idle);
             let kill: End = |handle| handle.start_kill().unwrap();
             assert_eq!(cause(&["hang"], no_limit, kill).await, Cause::Killed);

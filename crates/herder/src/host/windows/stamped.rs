@@ -19,7 +19,6 @@ pub(crate) fn stamped_from_child() -> io::Result<(Reader, OwnedHandle)> {
 
 impl Reader {
     /// Never.
-    #[expect(clippy::unused_self, reason = "as elsewhere")]
     pub(crate) fn into_stamped(self) -> Option<Stamped> {
         None
     }
