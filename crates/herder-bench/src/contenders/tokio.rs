@@ -51,7 +51,7 @@ impl Peer for Tokio {
         command(spec).spawn()
     }
 
-    async fn spawn_to_drop(&self, spec: &Spec) -> io::Result<Child> {
+    async fn spawn_bound(&self, spec: &Spec) -> io::Result<Child> {
         command(spec).kill_on_drop(true).spawn()
     }
 

@@ -1,7 +1,7 @@
 //! The order of a comparison: the contenders take turns, in another order each round.
 
 use super::{Entrant, Runner};
-use crate::contenders::{Contender, Takes, Task};
+use crate::contenders::{Contender, Takes, Task, foreign_takes};
 use crate::stats::Shuffle;
 use crate::table::Table;
 
@@ -22,7 +22,7 @@ pub(super) fn take_turns<T>(
 ) -> Vec<(&'static str, Result<T>)> {
     let shown = |entrant: &Entrant| match entrant {
         Entrant::Ready(contender) => contender.takes(task) != Takes::Aside,
-        Entrant::Missing => true,
+        Entrant::Missing => foreign_takes(task),
     };
     let mut entries: Vec<_> = runners
         .iter_mut()
