@@ -30,12 +30,9 @@ pub(super) fn piped(command: &mut Command) {
 /// What std's command can't do, and those made of it can't either.
 pub(super) fn takes(task: Task) -> Takes {
     match task {
-        Task::SpawnWait(opt) => match opt {
-            Opt::Rlimit | Opt::Session | Opt::Umask | Opt::Nice => {
-                Takes::Not("only in a `pre_exec`, as `std-fork`")
-            }
-            _ => Takes::Yes,
-        },
+        Task::SpawnWait(Opt::Rlimit | Opt::Session | Opt::Umask | Opt::Nice) => {
+            Takes::Not("only in a `pre_exec`, as `std-fork`")
+        }
         _ => Takes::Yes,
     }
 }
