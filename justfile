@@ -22,8 +22,8 @@ lint:
 doc *args:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features {{ args }}
 
-# The benchmarks beside std, tokio, async-process and the raw system calls.
-bench *args:
+# The benchmarks beside all peers and the raw system calls; `just bench all --docs docs` makes the page.
+bench *args="--help":
     cargo run --release -p herder-bench -- {{ args }}
 
 # The torture table beside all peers; or only Herder's own column: `just torture herder`.

@@ -55,6 +55,7 @@ mod dropped;
 mod killer;
 mod machine;
 mod raw;
+mod raw_call;
 mod raw_touched;
 mod report;
 mod spec;

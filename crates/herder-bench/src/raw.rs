@@ -8,7 +8,6 @@
     reason = "the baseline is the system call itself; the library under test is not in here"
 )]
 
-use std::arch::asm;
 use std::ffi::{CString, c_char, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -17,6 +16,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+use crate::raw_call::{CloneArgs, clone3, system_call};
 
 const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -108,22 +109,6 @@ struct Block {
     tid: AtomicU32,
 }
 
-#[repr(C)]
-#[derive(Default)]
-struct CloneArgs {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-    set_tid: u64,
-    set_tid_size: u64,
-    cgroup: u64,
-}
-
 impl Slot {
     pub(crate) fn new() -> io::Result<Self> {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
@@ -182,7 +167,7 @@ impl Slot {
             ..CloneArgs::default()
         };
         self.block.mask = set_mask(u64::MAX);
-        let result = clone3(&arguments, &raw const *self.block);
+        let result = clone3(&arguments, child, &raw const *self.block);
         set_mask(self.block.mask);
         if result < 0 {
             self.block.tid.store(0, Ordering::Relaxed);
@@ -292,77 +277,6 @@ fn set_mask(mask: u64) -> u64 {
 
 fn errno(result: isize) -> io::Error {
     io::Error::from_raw_os_error(result.unsigned_abs() as i32)
-}
-
-#[cfg(target_arch = "x86_64")]
-fn clone3(arguments: &CloneArgs, block: *const Block) -> isize {
-    let result: isize;
-    // SAFETY: the child starts on its own stack, calls a function that never returns and reads a block that the
-    // caller keeps; the parent goes on behind the call with every register but these as it was.
-    unsafe {
-        asm!(
-            "syscall",
-            "test rax, rax",
-            "jnz 2f",
-            "xor ebp, ebp",
-            "mov rdi, r12",
-            "call r13",
-            "ud2",
-            "2:",
-            inlateout("rax") libc::SYS_clone3 as isize => result,
-            in("rdi") ptr::from_ref(arguments),
-            in("rsi") size_of::<CloneArgs>(),
-            in("r12") block,
-            in("r13") child as extern "C" fn(*const Block) -> !,
-            lateout("rcx") _,
-            lateout("r11") _,
-        );
-    }
-    result
-}
-
-#[cfg(target_arch = "aarch64")]
-fn clone3(arguments: &CloneArgs, block: *const Block) -> isize {
-    let result: isize;
-    // SAFETY: the child starts on its own stack, calls a function that never returns and reads a block that the
-    // caller keeps; the parent goes on behind the call with every register but these as it was.
-    unsafe {
-        asm!(
-            "svc 0",
-            "cbnz x0, 2f",
-            "mov x29, xzr",
-            "mov x0, x20",
-            "blr x21",
-            "brk 1",
-            "2:",
-            in("x8") libc::SYS_clone3,
-            inlateout("x0") ptr::from_ref(arguments) => result,
-            in("x1") size_of::<CloneArgs>(),
-            in("x20") block,
-            in("x21") child as extern "C" fn(*const Block) -> !,
-            lateout("x30") _,
-        );
-    }
-    result
-}
-
-/// A system call that touches neither `errno` nor anything else of libc, which the child shares with its parent.
-fn system_call(number: i64, arguments: [usize; 4]) -> isize {
-    let [a, b, c, d] = arguments;
-    let result: isize;
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every caller in this file passes numbers, or pointers to memory that outlives the call.
-    unsafe {
-        asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c,
-             in("r10") d, lateout("rcx") _, lateout("r11") _, options(nostack));
-    }
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: every caller in this file passes numbers, or pointers to memory that outlives the call.
-    unsafe {
-        asm!("svc 0", in("x8") number, inlateout("x0") a as isize => result, in("x1") b, in("x2") c,
-             in("x3") d, options(nostack));
-    }
-    result
 }
 
 /// Makes `command` fork instead of `posix_spawn`: the cost of `pre_exec`, with a closure that does nothing.

@@ -137,22 +137,22 @@ impl Table {
         let widths: Vec<_> = (0..self.columns.len()).map(width).collect();
         let mut text = format!("| {:widest$} |", "contender");
         for (column, width) in self.columns.iter().zip(&widths) {
-            text += &format!(" {:>width$} |", column.name);
+            text.extend([format!(" {:>width$} |", column.name)]);
         }
-        text += &format!("\n|:{}|", "-".repeat(widest + 1));
+        text.extend([format!("\n|:{}|", "-".repeat(widest + 1))]);
         for width in &widths {
-            text += &format!("{}:|", "-".repeat(width + 1));
+            text.extend([format!("{}:|", "-".repeat(width + 1))]);
         }
         text.push('\n');
         for row in &self.rows {
-            text += &format!("| {:widest$} |", row.contender);
+            text.extend([format!("| {:widest$} |", row.contender)]);
             if let Some(why) = &row.failed {
-                text += &format!(" failed: {why} |");
+                text.extend([format!(" failed: {why} |")]);
             } else if let Some(why) = &row.absent {
-                text += &format!(" n/a: {why} |");
+                text.extend([format!(" n/a: {why} |")]);
             } else {
                 for (index, width) in widths.iter().enumerate() {
-                    text += &format!(" {:>width$} |", self.cell(row, index));
+                    text.extend([format!(" {:>width$} |", self.cell(row, index))]);
                 }
             }
             text.push('\n');

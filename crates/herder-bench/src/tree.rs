@@ -49,19 +49,15 @@ impl Tree {
         while Instant::now() < patience {
             let members = family(first);
             if members.len() == TREE {
-                let open = |pid: &u32| {
-                    let pid = i32::try_from(*pid).ok().and_then(Pid::from_raw);
-                    let pid = pid.ok_or_else(|| io::Error::other("no process id"))?;
-                    Ok(pidfd_open(pid, PidfdFlags::empty())?)
-                };
                 return Ok(Self { members: members.iter().map(open).collect::<io::Result<_>>()? });
             }
             thread::sleep(Duration::from_millis(2));
         }
+        drop(Self { members: family(first).iter().map(open).collect::<io::Result<_>>()? });
         Err(io::Error::other("the tree did not grow"))
     }
 
-    /// Waits until those that were killed are dead. Ends the others.
+    /// Waits until those that were killed are dead. The others end with this.
     pub(crate) fn end(mut self, begin: Instant) -> io::Result<TreeEnd> {
         let mut took = begin.elapsed();
         while !self.members.is_empty() {
@@ -74,10 +70,22 @@ impl Tree {
             let mut dead = dead.into_iter();
             self.members.retain(|_| !dead.next().unwrap_or(false));
         }
-        for member in &self.members {
-            pidfd_send_signal(member, Signal::KILL)?;
-        }
         Ok(TreeEnd { took, alive: self.members.len() })
+    }
+}
+
+fn open(pid: &u32) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(*pid).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| io::Error::other("no process id"))?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        for member in &self.members {
+            // One that is dead already is as it should be.
+            _ = pidfd_send_signal(member, Signal::KILL);
+        }
     }
 }
 

@@ -113,14 +113,19 @@ impl Drop for Foreign {
     }
 }
 
+/// The same for each language.
+pub(super) fn takes(task: Task) -> Takes {
+    match task {
+        Task::SpawnWait(Opt::Plain) | Task::Output | Task::Inflight | Task::Wake { busy: false } => {
+            Takes::Yes
+        }
+        _ => Takes::Aside,
+    }
+}
+
 impl Contender for Foreign {
     fn takes(&self, task: Task) -> Takes {
-        match task {
-            Task::SpawnWait(Opt::Plain) | Task::Output | Task::Inflight | Task::Wake { busy: false } => {
-                Takes::Yes
-            }
-            _ => Takes::Aside,
-        }
+        takes(task)
     }
 
     fn is_here(&self) -> bool {

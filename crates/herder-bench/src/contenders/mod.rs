@@ -166,6 +166,11 @@ pub(crate) fn start(name: &str) -> io::Result<Box<dyn Contender>> {
     }
 }
 
+/// Whether another language would take part if it was installed.
+pub(crate) fn foreign_takes(task: Task) -> bool {
+    foreign::takes(task) == Takes::Yes
+}
+
 /// The other languages that are installed, with their versions.
 pub(crate) fn languages() -> Vec<String> {
     [("Python", Language::Python), ("Node", Language::Node), ("Go", Language::Go)]

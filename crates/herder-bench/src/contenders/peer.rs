@@ -32,8 +32,8 @@ pub(super) trait Peer: Clone + Send + Sync + 'static {
 
     fn spawn(&self, spec: &Spec) -> impl Future<Output = io::Result<Self::Child>> + Send;
 
-    /// As [`spawn`](Self::spawn), in the way that ends the child when its handle is dropped.
-    fn spawn_to_drop(&self, spec: &Spec) -> impl Future<Output = io::Result<Self::Child>> + Send {
+    /// As [`spawn`](Self::spawn), in the way that ends the child, and most of what it starts, with its handle.
+    fn spawn_bound(&self, spec: &Spec) -> impl Future<Output = io::Result<Self::Child>> + Send {
         self.spawn(spec)
     }
 
@@ -145,6 +145,10 @@ fn with_threads(task: Task) -> bool {
 
 impl<P: Peer> Contender for AtWork<P> {
     fn takes(&self, task: Task) -> Takes {
+        let taken = self.peer.takes(task);
+        if taken == Takes::Aside {
+            return taken;
+        }
         match (&self.executor, task) {
             (Executor::CurrentThread(_), task) if self.once && with_threads(task) => Takes::Aside,
             (Executor::MultiThread(_), task) if self.once && !with_threads(task) => Takes::Aside,
@@ -154,9 +158,9 @@ impl<P: Peer> Contender for AtWork<P> {
             (Executor::Threads, Task::Alive) => Takes::Not("a thread for each child"),
             (Executor::Threads, Task::Drop) => Takes::Not("blocking: no runtime that could be held up"),
             (Executor::Threads, Task::Wake { busy: true }) => {
-                Takes::Not("blocking: there is no runtime to be busy")
+                Takes::Not("blocking: no runtime that could be busy")
             }
-            _ => self.peer.takes(task),
+            _ => taken,
         }
     }
 
@@ -239,7 +243,7 @@ impl<P: Peer> Contender for AtWork<P> {
         self.executor.run(async move {
             let mut alive = Vec::with_capacity(children);
             for _ in 0..children {
-                alive.push(peer.spawn_to_drop(&spec).await?);
+                alive.push(peer.spawn_bound(&spec).await?);
             }
             let pids = alive.iter().filter_map(P::id).collect();
             dropped::measure(alive, pids).await
@@ -266,7 +270,7 @@ impl<P: Peer> Contender for AtWork<P> {
     fn kill_tree(&mut self, spec: &Spec) -> io::Result<TreeEnd> {
         let (spec, peer) = (spec.clone(), self.peer.clone());
         self.executor.run(async move {
-            let mut child = peer.spawn(&spec).await?;
+            let mut child = peer.spawn_bound(&spec).await?;
             let tree = Tree::grown(P::id(&child))?;
             let begin = Instant::now();
             P::kill(&mut child).await?;

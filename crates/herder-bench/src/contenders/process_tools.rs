@@ -54,7 +54,7 @@ impl Peer for Tools {
         start(spec).map(Child::Plain)
     }
 
-    async fn spawn_to_drop(&self, spec: &Spec) -> io::Result<Child> {
+    async fn spawn_bound(&self, spec: &Spec) -> io::Result<Child> {
         let grace = Duration::from_millis(1);
         let shutdown = GracefulShutdown::builder().unix_sigterm(grace).windows_ctrl_break(grace).build();
         Ok(Child::Droppable(start(spec)?.terminate_on_drop(shutdown)))

@@ -55,7 +55,8 @@ impl Peer for Kit {
 
     async fn output(&self, spec: &Spec) -> io::Result<Captured> {
         let result = command(spec).output_bytes().await.map_err(io::Error::other)?;
-        let (success, stderr) = (result.outcome() == Outcome::Exited(0), result.stderr().as_bytes().to_vec());
-        Ok((success, result.stdout().clone(), stderr))
+        // Its stderr is text: lines, without the end of the last one.
+        let stderr = [result.stderr().as_bytes(), b"\n"].concat();
+        Ok((result.outcome() == Outcome::Exited(0), result.into_stdout(), stderr))
     }
 }

@@ -46,10 +46,14 @@ struct Leaf(PathBuf);
 
 impl Leaf {
     fn new() -> io::Result<Self> {
+        let missing = || io::Error::other("no cgroup of version 2");
+        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        // The fifth field is where it is mounted; see proc_pid_mountinfo(5).
+        let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "));
+        let mount = mount.and_then(|line| line.split(' ').nth(4)).ok_or_else(missing)?;
         let own = fs::read_to_string("/proc/self/cgroup")?;
-        let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
-        let own = own.ok_or_else(|| io::Error::other("no cgroup of version 2"))?;
-        let leaf = PathBuf::from("/sys/fs/cgroup").join(own);
+        let own = own.lines().find_map(|line| line.strip_prefix("0::/")).ok_or_else(missing)?;
+        let leaf = PathBuf::from(mount).join(own);
         let leaf = leaf.join(format!("herder-bench-{}", std::process::id()));
         fs::create_dir(&leaf)?;
         Ok(Self(leaf))

@@ -36,6 +36,10 @@ impl Peer for Subprocess {
         exec(spec).start()
     }
 
+    async fn spawn_bound(&self, spec: &Spec) -> io::Result<Job> {
+        exec(spec).setpgid().start()
+    }
+
     fn id(child: &Job) -> Option<u32> {
         Some(child.pid())
     }
@@ -44,7 +48,7 @@ impl Peer for Subprocess {
         Ok(child.wait()?.success())
     }
 
-    /// The whole group, which the tree is given.
+    /// The whole group, which the child leads if it was bound.
     async fn kill(child: &mut Job) -> io::Result<()> {
         child.send_signal_group(SIGKILL)?;
         child.wait().map(drop)

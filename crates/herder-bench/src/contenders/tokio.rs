@@ -30,12 +30,9 @@ pub(super) fn piped(command: &mut Command) {
 /// What std's command can't do, and those made of it can't either.
 pub(super) fn takes(task: Task) -> Takes {
     match task {
-        Task::SpawnWait(opt) => match opt {
-            Opt::Rlimit | Opt::Session | Opt::Umask | Opt::Nice => {
-                Takes::Not("only in a `pre_exec`, as `std-fork`")
-            }
-            _ => Takes::Yes,
-        },
+        Task::SpawnWait(Opt::Rlimit | Opt::Session | Opt::Umask | Opt::Nice) => {
+            Takes::Not("only in a `pre_exec`, as `std-fork`")
+        }
         _ => Takes::Yes,
     }
 }
@@ -51,7 +48,7 @@ impl Peer for Tokio {
         command(spec).spawn()
     }
 
-    async fn spawn_to_drop(&self, spec: &Spec) -> io::Result<Child> {
+    async fn spawn_bound(&self, spec: &Spec) -> io::Result<Child> {
         command(spec).kill_on_drop(true).spawn()
     }
 

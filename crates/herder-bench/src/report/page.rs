@@ -16,7 +16,7 @@ pub(super) fn filled(page: &str, report: &Report) -> Result<String, String> {
         let (mark, _) = part.split_once('\n').ok_or("a mark is the last line of the page")?;
         let name = mark.trim_start_matches("<!-- bench ").trim_end_matches(" -->");
         let (_, after) = part.split_once(END).ok_or_else(|| format!("the part {name} has no end"))?;
-        text += &format!("{before}{mark}\n{}{END}", part_of(name, report)?);
+        text.extend([format!("{before}{mark}\n{}{END}", part_of(name, report)?)]);
         seen.push(name);
         rest = after;
     }
@@ -71,9 +71,9 @@ fn pivot(tables: &[&Table]) -> String {
         first.workload, first.main, first.note
     );
     for table in tables {
-        text += &format!(" {} |", table.variant);
+        text.extend([format!(" {} |", table.variant)]);
     }
-    text += &format!("\n|:---|{}\n", "---:|".repeat(tables.len()));
+    text.extend([format!("\n|:---|{}\n", "---:|".repeat(tables.len()))]);
     let mut contenders: Vec<&str> = Vec::new();
     for row in tables.iter().flat_map(|table| &table.rows) {
         if !contenders.contains(&row.contender.as_str()) {
@@ -81,14 +81,14 @@ fn pivot(tables: &[&Table]) -> String {
         }
     }
     for contender in contenders {
-        text += &format!("| {contender} |");
+        text.extend([format!("| {contender} |")]);
         for table in tables {
             let (value, limit) = (table.figure(contender, &table.main), table.figure("raw", &table.main));
-            text += &match (value, limit) {
+            text.extend([match (value, limit) {
                 (Some(value), Some(limit)) => format!(" {value:.1} ({:.2}) |", value / limit),
                 (Some(value), None) => format!(" {value:.1} |"),
                 (None, _) => " n/a |".to_owned(),
-            };
+            }]);
         }
         text.push('\n');
     }

@@ -103,12 +103,12 @@ fn panel(table: &Table, bars: &[Bar<'_>], top: f64) -> String {
     let (first, last) = (top + HEAD, top + HEAD + ROW * bars.len() as f64);
     for tick in axis.ticks() {
         let x = axis.x(tick);
-        text += &format!(
+        text.extend([format!(
             "<line class=\"g\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{first}\" y2=\"{last}\"/>\n\
              <text class=\"s\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n",
             last + 16.0,
             number(tick)
-        );
+        )]);
     }
     for (bar, y) in bars.iter().zip((0u32..).map(|row| first + ROW * f64::from(row))) {
         let class = match bar.contender {
@@ -117,7 +117,7 @@ fn panel(table: &Table, bars: &[Bar<'_>], top: f64) -> String {
             _ => "o",
         };
         let (name, end, base) = (escaped(bar.contender), axis.x(bar.value), y + 13.0);
-        text += &format!(
+        text.extend([format!(
             "<text x=\"{:.1}\" y=\"{base}\" text-anchor=\"end\">{name}</text>\n\
              <rect class=\"{class}\" x=\"{LEFT}\" y=\"{}\" width=\"{:.1}\" height=\"{}\"/>\n\
              <text class=\"s\" x=\"{:.1}\" y=\"{base}\">{}</text>\n",
@@ -127,7 +127,7 @@ fn panel(table: &Table, bars: &[Bar<'_>], top: f64) -> String {
             ROW - 4.0,
             end + 6.0,
             number(bar.value)
-        );
+        )]);
     }
     text
 }

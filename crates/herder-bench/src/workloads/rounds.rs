@@ -1,7 +1,9 @@
 //! The order of a comparison: the contenders take turns, in another order each round.
 
+use std::time::{Duration, Instant};
+
 use super::{Entrant, Runner};
-use crate::contenders::{Contender, Takes, Task};
+use crate::contenders::{Contender, Takes, Task, foreign_takes};
 use crate::stats::Shuffle;
 use crate::table::Table;
 
@@ -13,6 +15,9 @@ pub(super) enum Result<T> {
     Absent(&'static str),
 }
 
+/// After so long a contender has no more turns, once it has a figure: a slow one would take the time of all.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 /// Lets those that take part in `task` take turns, `rounds` times. With `warm_up`, one round more than are counted.
 pub(super) fn take_turns<T>(
     runners: &mut [Runner],
@@ -22,31 +27,37 @@ pub(super) fn take_turns<T>(
 ) -> Vec<(&'static str, Result<T>)> {
     let shown = |entrant: &Entrant| match entrant {
         Entrant::Ready(contender) => contender.takes(task) != Takes::Aside,
-        Entrant::Missing => true,
+        Entrant::Missing => foreign_takes(task),
     };
     let mut entries: Vec<_> = runners
         .iter_mut()
         .filter(|runner| shown(&runner.entrant))
-        .map(|runner| (runner, Vec::new()))
+        .map(|runner| (runner, Vec::new(), Duration::ZERO))
         .collect();
     let mut order: Vec<_> = (0..entries.len()).collect();
     let mut shuffle = Shuffle::new(rounds as u64);
     for round in 0..rounds + usize::from(warm_up) {
         shuffle.shuffle(&mut order);
         for &index in &order {
-            let (runner, figures) = &mut entries[index];
+            let (runner, figures, spent) = &mut entries[index];
             let Entrant::Ready(contender) = &mut runner.entrant else { continue };
             if runner.failed.is_some() || contender.takes(task) != Takes::Yes {
                 continue;
             }
-            match turn(runner.name, &mut **contender) {
+            if *spent > PATIENCE && !figures.is_empty() {
+                continue;
+            }
+            let begin = Instant::now();
+            let result = turn(runner.name, &mut **contender);
+            *spent += begin.elapsed();
+            match result {
                 Ok(figure) if !warm_up || round > 0 => figures.push(figure),
                 Ok(_) => {}
                 Err(error) => runner.failed = Some(error.to_string()),
             }
         }
     }
-    let result = |(runner, figures): (&mut Runner, Vec<T>)| {
+    let result = |(runner, figures, _): (&mut Runner, Vec<T>, Duration)| {
         let result = match (&runner.entrant, runner.failed.take()) {
             (Entrant::Missing, _) => Result::Absent("not installed"),
             (_, Some(why)) => Result::Failed(why),

@@ -130,6 +130,27 @@ fn readers(what: Use) -> Vec<Reader> {
     readers
 }
 
+/// Those that can't do it, and why.
+fn absent(what: Use) -> &'static [(&'static str, &'static str)] {
+    match what {
+        Use::Bytes | Use::Lines => {
+            &[("process-wrap", "its pipes are Tokio's"), ("std", "its pipes are those of `raw`")]
+        }
+        Use::Fan(1) => &[],
+        Use::Fan(_) => &[
+            ("tokio", "a stream has one reader"),
+            ("async-process", "a stream has one reader"),
+            ("processkit", "one tee for each stream"),
+        ],
+        Use::Capture => &[("process-wrap", "its capture is Tokio's")],
+        Use::CaptureBoth => &[("raw", "std does what it would")],
+        Use::StdinBytes => {
+            &[("process-wrap", "its pipes are Tokio's"), ("std", "its pipes are those of `raw`")]
+        }
+        Use::StdinFile => &[("process-tools", "its stdin is always a pipe")],
+    }
+}
+
 pub(super) fn bytes(effort: &Effort) -> io::Result<Vec<Table>> {
     let note = "`raw` is a loop of read(2) into a buffer of 64 KiB.";
     Ok(vec![measure(effort, Use::Bytes, "Output counted by one reader", note, 512)?])
@@ -234,6 +255,9 @@ fn measure(effort: &Effort, what: Use, title: &str, note: &str, mib: u64) -> io:
         }
         let (rate, cost): (Spread, Spread) = (spread(rates), spread(costs));
         table.row(name, &[rate.count as f64, rate.most, rate.median, cost.least, cost.median]);
+    }
+    for (name, why) in absent(what) {
+        table.absent(name, why);
     }
     Ok(table.ratios(if what == Use::Long { &["herder-ct"] } else { &["raw", "tokio-ct"] }))
 }

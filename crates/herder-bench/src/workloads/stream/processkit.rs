@@ -91,7 +91,11 @@ async fn kit_lines(job: Job) -> io::Result<()> {
 async fn capture(job: Job) -> io::Result<()> {
     let command = command(&job).output_buffer(OutputBufferPolicy::unbounded());
     let result = command.output_bytes().await.map_err(io::Error::other)?;
-    let (success, stderr) = (result.outcome() == Outcome::Exited(0), result.stderr().as_bytes().to_vec());
+    let (success, mut stderr) = (result.outcome() == Outcome::Exited(0), result.stderr().as_bytes().to_vec());
+    // Text: lines, without the end of the last one.
+    if !stderr.is_empty() {
+        stderr.push(b'\n');
+    }
     job.expect_captured((success, result.into_stdout(), stderr))
 }
 
