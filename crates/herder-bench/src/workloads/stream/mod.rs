@@ -136,7 +136,7 @@ fn absent(what: Use) -> &'static [(&'static str, &'static str)] {
         Use::Bytes | Use::Lines => {
             &[("process-wrap", "its pipes are Tokio's"), ("std", "its pipes are those of `raw`")]
         }
-        Use::Fan(1) => &[],
+        Use::Long | Use::Fan(1) => &[],
         Use::Fan(_) => &[
             ("tokio", "a stream has one reader"),
             ("async-process", "a stream has one reader"),
