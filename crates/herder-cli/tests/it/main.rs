@@ -15,6 +15,7 @@ mod help;
 mod init;
 mod json;
 mod limits;
+#[cfg(unix)]
 mod namespace;
 mod output;
 mod run;

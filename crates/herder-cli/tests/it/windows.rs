@@ -77,6 +77,7 @@ async fn what_windows_does_not_have_is_refused() {
         (&["--nice", "5"], "--nice is not for Windows"),
         (&["--scope", "cgroup"], "--scope cgroup is not for Windows"),
         (&["--scope", "keeper"], "--scope keeper is not for Windows"),
+        (&["--scope", "pidns"], "--scope pidns is not for Windows"),
         (&["--scope", "group"], "--scope group is not for Windows"),
         (&["--require-scope", "cgroup"], "write job"),
         (&["--leak", "report"], "--leak report"),

@@ -50,6 +50,7 @@ mod share;
 mod share_child;
 #[cfg(unix)]
 mod shared_end;
+#[cfg(unix)]
 mod shared_spill;
 #[cfg(unix)]
 mod shortage;

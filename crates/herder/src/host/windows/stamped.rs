@@ -24,6 +24,7 @@ impl Reader {
     }
 }
 
+#[expect(clippy::needless_pass_by_ref_mut, reason = "as on the other systems")]
 impl Stamped {
     pub(crate) fn poll_write(
         &mut self,
