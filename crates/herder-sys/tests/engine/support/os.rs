@@ -10,6 +10,11 @@ fn check(result: i64) -> i64 {
     result
 }
 
+/// In the type that this C library wants it in.
+fn number<B: TryFrom<u32> + Default>(number: u32) -> B {
+    B::try_from(number).unwrap_or_default()
+}
+
 pub(crate) fn is_root() -> bool {
     // SAFETY: no arguments.
     unsafe { libc::geteuid() == 0 }
@@ -290,7 +295,7 @@ pub(crate) fn send_with(socket: &OwnedFd, bytes: &[u8], present: &File) {
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
     // SAFETY: arithmetic only.
-    message.msg_controllen = unsafe { libc::CMSG_SPACE(4) } as _;
+    message.msg_controllen = number(unsafe { libc::CMSG_SPACE(4) });
     // SAFETY: the control buffer has room for a header.
     let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
     // SAFETY: as above; nobody else looks at it.
@@ -298,7 +303,7 @@ pub(crate) fn send_with(socket: &OwnedFd, bytes: &[u8], present: &File) {
     head.cmsg_level = libc::SOL_SOCKET;
     head.cmsg_type = libc::SCM_RIGHTS;
     // SAFETY: arithmetic only.
-    head.cmsg_len = unsafe { libc::CMSG_LEN(4) } as _;
+    head.cmsg_len = number(unsafe { libc::CMSG_LEN(4) });
     // SAFETY: the data stand behind the header.
     let data = unsafe { libc::CMSG_DATA(header) };
     // SAFETY: there is room for one number.
