@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
-/// What a pipe can hold at most without privileges (`/proc/sys/fs/pipe-max-size`), twice: more than that, read after
-/// the exit, is not the child's.
-const LEFT_BEHIND: u64 = 2 * 1024 * 1024;
+/// More than that, read after the exit, is not the child's. A pipe can hold 1 MiB without privileges
+/// (`/proc/sys/fs/pipe-max-size`); a [stamped](crate::Stdio::stamped) stream 1 MiB and one more write, which is not
+/// larger, and there are two of them.
+const LEFT_BEHIND: u64 = 4 * 1024 * 1024;
 
 /// When to give up a stream whose child has exited.
 pub(crate) struct Exit {

@@ -18,9 +18,9 @@ const CHUNK: usize = 64 * 1024;
 /// Chunks read in one go: 1 MiB.
 const YIELD_AFTER: u32 = 16;
 
-/// What a pipe can hold at most without privileges (`/proc/sys/fs/pipe-max-size`): more than that, read after the
-/// exit, is not only the child's.
-const PIPE_MAX: u64 = 1024 * 1024;
+/// What both streams can hold at most: more than that, read after the exit, is not only the child's. A pipe holds no more
+/// than 1 MiB without privileges (`/proc/sys/fs/pipe-max-size`), a stamped stream twice that.
+const LEFT_BEHIND: u64 = 4 * 1024 * 1024;
 
 /// What happened on the streams of a child, for the timers of the join.
 #[derive(Debug, Default)]
@@ -69,7 +69,7 @@ impl Activity {
 
     /// Whether more was read after the exit than the child can have left behind.
     pub(super) fn is_past_exit(&self) -> bool {
-        self.state().after_exit > 2 * PIPE_MAX
+        self.state().after_exit > LEFT_BEHIND
     }
 
     fn read(&self, count: usize) {

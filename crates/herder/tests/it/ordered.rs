@@ -156,6 +156,34 @@ mod linux {
     }
 
     #[test]
+    fn what_the_child_left_behind_is_read_however_slowly() {
+        let most = std::fs::read_to_string("/proc/sys/net/core/wmem_max").unwrap();
+        if most.trim().parse::<u64>().unwrap() < 512 * 1024 {
+            println!("skipped: a write of a megabyte is too large on this host");
+            return;
+        }
+        run(async {
+            // As much as the streams hold, where they hold 1 MiB and the rest of one more write each.
+            let script = "fill() { dd if=/dev/zero bs=64K count=15 status=none; \
+                          dd if=/dev/zero bs=1000000 count=1 status=none; }; fill; fill >&2";
+            let mut child = shell(script).drain_grace(Duration::from_millis(10)).spawn().unwrap();
+            let mut both = ordered(&mut child);
+            // Where they hold less, it does not exit before it is read.
+            drop(tokio::time::timeout(Duration::from_secs(2), child.wait()).await);
+            let mut sum = 0;
+            while let Some(piece) = within(both.next()).await {
+                sum += piece.bytes.len();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!(
+                (sum, both.end(Origin::Stderr)),
+                (2 * (15 * 65_536 + 1_000_000), Some(&OutputEnd::Eof))
+            );
+            assert!(child.wait().await.unwrap().success());
+        });
+    }
+
+    #[test]
     fn a_descendant_that_never_stops_writing_hangs_nobody() {
         run(async {
             let mut command = fixture(&["spawn-setsid:[bytes:100G]"]);
