@@ -50,7 +50,6 @@ mod share;
 mod share_child;
 #[cfg(unix)]
 mod shared_end;
-#[cfg(unix)]
 mod shared_spill;
 #[cfg(unix)]
 mod shortage;
