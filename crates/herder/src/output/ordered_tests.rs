@@ -25,7 +25,8 @@ impl World {
     fn step(&mut self) {
         if let Some((stream, later)) = self.writes.pop_front() {
             self.now += later;
-            let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(self.now);
+            // The clock of Windows has steps of 100 ns.
+            let at = SystemTime::UNIX_EPOCH + Duration::from_micros(self.now);
             self.queues[stream].push_back((at, Bytes::from(format!("{};", self.number))));
             self.number += 1;
         }
