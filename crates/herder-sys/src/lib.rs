@@ -18,7 +18,8 @@
 //! The environment variable `HERDER_DISABLE`, read once, turns mechanisms off that misbehave on a host, and is
 //! how the tests force every rung: a comma-separated list of `clone3`, `clone_pidfd`, `pidfd`, `shared_memory`,
 //! `close_range`, `cgroup`, `keeper` and `pidns` (no scopes of that kind), `cgroup_kill` (processes are frozen and killed
-//! one by one, as on Linux before 5.14), `pidfd_group` (for the keeper), `posix_spawn` (on systems other than Linux),
+//! one by one, as on Linux before 5.14), `pidfd_group` (for the keeper), `spare_keepers` (no keeper has a
+//! second scope), `posix_spawn` (on systems other than Linux),
 //! `job_list` (on Windows a child is born suspended, and put into its job then).
 
 mod disabled;

@@ -26,8 +26,8 @@ use crate::{FdSource, Group, LaunchError, Resource, Scope, SpawnRequest, SpawnSt
 /// [`SpawnRequest::die_with_owner`], "owner" is the calling thread: see [`is_permanent_thread`] and
 /// [`spawn_on_thread`].
 ///
-/// [`is_permanent_thread`]: super::is_permanent_thread
-/// [`spawn_on_thread`]: super::spawn_on_thread
+/// [`is_permanent_thread`]: crate::is_permanent_thread
+/// [`spawn_on_thread`]: crate::spawn_on_thread
 ///
 /// # Errors
 ///

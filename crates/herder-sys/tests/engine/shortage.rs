@@ -129,14 +129,18 @@ fn the_reaper_works_without_descriptors_and_gets_them_later() {
 fn a_limit_on_processes_is_an_error_and_not_remembered() {
     alone(|| {
         os::drop_root();
-        // SAFETY: one structure is read.
-        let limit = |count| unsafe {
-            libc::setrlimit(libc::RLIMIT_NPROC, &libc::rlimit { rlim_cur: count, rlim_max: 4096 })
+        let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: one structure is written.
+        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &raw mut before) }, 0);
+        let limit = |count| {
+            let limits = libc::rlimit { rlim_cur: count, ..before };
+            // SAFETY: one structure is read.
+            unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limits) }
         };
         assert_eq!(limit(0), 0);
         let error = spawn(sh("exit 1")).unwrap_err();
         assert_eq!(error.errno, libc::EAGAIN, "{error:?}");
-        assert_eq!(limit(4096), 0);
+        assert_eq!(limit(before.rlim_cur), 0);
         assert_eq!(crate::support::code(sh("exit 3")), Some(3));
         if cfg!(not(herder_portable)) && std::env::var_os("HERDER_DISABLE").is_none() {
             assert!(facts().shared_memory);

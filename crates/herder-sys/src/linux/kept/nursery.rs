@@ -14,9 +14,9 @@ use std::{fmt, fs};
 use super::super::keeper::protocol::{Message, NAMESPACE, SCOPE};
 use super::super::keeper::start::{self, Role, Running};
 use super::super::keeper::{Refused, lifeline};
-use super::super::number;
 use super::super::per_process::PerProcess;
 use super::super::pidfd;
+use super::super::{facts, number};
 use super::order::limit;
 use super::tree::Root;
 use crate::Refusal;
@@ -165,6 +165,9 @@ impl Nursery {
 
     /// Keeps a keeper that is as good as new. `false`: there are enough, or it is not for scopes to come.
     pub(super) fn take_back(&self, idle: Idle) -> bool {
+        if facts::is_disabled("spare_keepers") {
+            return false;
+        }
         // A drop does not wait for a nursery that is being started.
         let Ok(slot) = NURSERY.get().try_lock() else { return false };
         let is_current = slot.as_ref().is_some_and(|current| std::ptr::eq(&**current, self));
