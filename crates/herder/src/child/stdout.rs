@@ -101,12 +101,14 @@ macro_rules! output_end {
                 self.end.into_descriptor()
             }
 
-            pub(crate) fn poll_read_slice(
+            /// Reads up to `most` bytes, and no more than `buffer` has room for, behind those that it has.
+            pub(crate) fn poll_read_behind(
                 &mut self,
                 context: &mut Context<'_>,
-                buffer: &mut [u8],
+                buffer: &mut Vec<u8>,
+                most: usize,
             ) -> Poll<io::Result<usize>> {
-                self.end.poll_read(context, buffer)
+                self.end.poll_read_behind(context, buffer, most)
             }
         }
 
@@ -120,7 +122,7 @@ macro_rules! output_end {
                 buffer: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<()>> {
                 let unfilled = buffer.initialize_unfilled();
-                let read = std::task::ready!(self.poll_read_slice(context, unfilled))?;
+                let read = std::task::ready!(self.end.poll_read(context, unfilled))?;
                 buffer.advance(read);
                 Poll::Ready(Ok(()))
             }
