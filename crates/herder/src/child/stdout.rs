@@ -80,8 +80,9 @@ macro_rules! output_end {
             /// [`drain_grace`](crate::Command::drain_grace) of the command, or ten times that in all, whoever else still
             /// holds it: [`OutputEnd::StillHeld`](crate::output::OutputEnd::StillHeld).
             ///
-            /// Nothing is read before somebody subscribes. [`Child::wait_with_output`](crate::Child::wait_with_output)
-            /// waits for the end of the stream, too.
+            /// Nothing is read before somebody subscribes. In a runtime with several threads that is too early for those
+            /// who subscribe next, should they want every byte: [`ShareOptions::wait_for_start`] waits for all.
+            /// [`Child::wait_with_output`](crate::Child::wait_with_output) waits for the end of the stream, too.
             #[must_use]
             pub fn share(self) -> SharedOutput {
                 self.share_with(&ShareOptions::new())
