@@ -78,7 +78,7 @@ pub use types::{
 pub use unix::{
     environ::environment,
     errno,
-    fd::{data_limit, foreground_terminal, pipe, set_nonblocking, stack_limit},
+    fd::{data_limit, foreground_terminal, pipe, read_behind, set_nonblocking, stack_limit},
     owner::Process,
     pre_exec::PreExec,
     sizes::{LEAST_FOR_ALL, most_for_all, most_for_one},

@@ -74,6 +74,25 @@ pub fn set_nonblocking(fd: &OwnedFd, nonblocking: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Reads up to `most` bytes, and no more than `buffer` has room for, behind those that it has. As `Read::read_buf`, which
+/// is not stable, it does without zeroes in memory that is overwritten at once.
+///
+/// 0 is the end of file, or says that there was no room.
+///
+/// # Errors
+///
+/// As read(2). The buffer is as it was then.
+pub fn read_behind(fd: BorrowedFd<'_>, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+    let room = buffer.spare_capacity_mut();
+    let most = room.len().min(most);
+    // SAFETY: no more than `most` bytes are written, to memory of ours that has room for them.
+    let count = unsafe { libc::read(fd.as_raw_fd(), room.as_mut_ptr().cast(), most) };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: so many bytes behind those that it had were written just now, within its capacity.
+    unsafe { buffer.set_len(buffer.len() + count) };
+    Ok(count)
+}
+
 /// Whether `fd` is our controlling terminal and we are in its foreground process group: then a child that stays in
 /// our group may use the terminal, and one in a group of its own would be stopped when it does (SIGTTIN).
 #[must_use]

@@ -19,6 +19,7 @@ mod copies;
 mod environ;
 mod fds;
 mod owner;
+mod reading;
 mod repeats;
 mod rungs;
 mod sandbox;

@@ -80,8 +80,9 @@ macro_rules! output_end {
             /// [`drain_grace`](crate::Command::drain_grace) of the command, or ten times that in all, whoever else still
             /// holds it: [`OutputEnd::StillHeld`](crate::output::OutputEnd::StillHeld).
             ///
-            /// Nothing is read before somebody subscribes. [`Child::wait_with_output`](crate::Child::wait_with_output)
-            /// waits for the end of the stream, too.
+            /// Nothing is read before somebody subscribes. In a runtime with several threads that is too early for those
+            /// who subscribe next, should they want every byte: [`ShareOptions::wait_for_start`] waits for all.
+            /// [`Child::wait_with_output`](crate::Child::wait_with_output) waits for the end of the stream, too.
             #[must_use]
             pub fn share(self) -> SharedOutput {
                 self.share_with(&ShareOptions::new())
@@ -101,12 +102,14 @@ macro_rules! output_end {
                 self.end.into_descriptor()
             }
 
-            pub(crate) fn poll_read_slice(
+            /// Reads up to `most` bytes, and no more than `buffer` has room for, behind those that it has.
+            pub(crate) fn poll_read_behind(
                 &mut self,
                 context: &mut Context<'_>,
-                buffer: &mut [u8],
+                buffer: &mut Vec<u8>,
+                most: usize,
             ) -> Poll<io::Result<usize>> {
-                self.end.poll_read(context, buffer)
+                self.end.poll_read_behind(context, buffer, most)
             }
         }
 
@@ -120,7 +123,7 @@ macro_rules! output_end {
                 buffer: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<()>> {
                 let unfilled = buffer.initialize_unfilled();
-                let read = std::task::ready!(self.poll_read_slice(context, unfilled))?;
+                let read = std::task::ready!(self.end.poll_read(context, unfilled))?;
                 buffer.advance(read);
                 Poll::Ready(Ok(()))
             }

@@ -106,39 +106,53 @@ pub(crate) struct Collector {
     limit: usize,
     /// Where, counted from the end of the head, the oldest byte of a full ring is.
     oldest: usize,
-    total: u64,
+    /// How many bytes were not kept, or are not any more.
+    dropped: u64,
 }
 
 impl Collector {
     pub(crate) fn new(capture: &Capture) -> Self {
         let limit = capture.head.saturating_add(capture.tail);
-        Self { buffer: Vec::new(), head: capture.head, limit, oldest: 0, total: 0 }
+        Self { buffer: Vec::new(), head: capture.head, limit, oldest: 0, dropped: 0 }
     }
 
     /// How many bytes have come.
     #[cfg(test)]
     pub(crate) fn total(&self) -> u64 {
-        self.total
+        self.buffer.len() as u64 + self.dropped
     }
 
     /// Takes the next bytes of the stream.
     pub(crate) fn push(&mut self, chunk: &[u8]) {
-        self.total = self.total.saturating_add(chunk.len() as u64);
         let (fits, rest) = chunk.split_at(chunk.len().min(self.limit - self.buffer.len()));
-        self.append(fits);
+        self.reserve(fits.len());
+        self.buffer.extend_from_slice(fits);
         if !rest.is_empty() {
+            self.dropped += rest.len() as u64;
             self.overwrite(rest);
         }
     }
 
+    /// Where the next bytes, no more than `most`, may be appended instead of being [pushed](Self::push), which saves a
+    /// copy; `None` if not all of them would be kept. There is room for half of `most` at least: what was read so far is
+    /// most often all there is, and to make room for another `most` would be for nothing.
+    pub(crate) fn room(&mut self, most: usize) -> Option<&mut Vec<u8>> {
+        if self.limit - self.buffer.len() < most {
+            return None;
+        }
+        if self.buffer.capacity() - self.buffer.len() < most.div_ceil(2) {
+            self.reserve(most);
+        }
+        Some(&mut self.buffer)
+    }
+
     /// Grows geometrically, as a vector does, but never beyond the limit.
-    fn append(&mut self, bytes: &[u8]) {
-        let needed = self.buffer.len() + bytes.len();
+    fn reserve(&mut self, more: usize) {
+        let needed = self.buffer.len() + more;
         if needed > self.buffer.capacity() {
             let capacity = self.buffer.capacity().saturating_mul(2).max(needed).min(self.limit);
             self.buffer.reserve_exact(capacity - self.buffer.len());
         }
-        self.buffer.extend_from_slice(bytes);
     }
 
     /// Puts bytes into the full ring: at most two copies, whatever their number.
@@ -163,9 +177,13 @@ impl Collector {
             // In place: a second buffer would double the memory at the worst moment.
             ring.rotate_left(self.oldest);
         }
-        let dropped = self.total - self.buffer.len() as u64;
-        let gap_at = (dropped > 0).then_some(self.head);
-        (self.buffer, Captured { total: self.total, dropped, gap_at })
+        let total = self.buffer.len() as u64 + self.dropped;
+        if self.buffer.len() < self.buffer.capacity() / 2 {
+            // So only before it has grown. It may be kept for long.
+            self.buffer.shrink_to_fit();
+        }
+        let gap_at = (self.dropped > 0).then_some(self.head);
+        (self.buffer, Captured { total, dropped: self.dropped, gap_at })
     }
 }
 
@@ -239,7 +257,47 @@ mod tests {
         assert_eq!(Capture::default().spill_path("stdout"), None);
     }
 
+    #[test]
+    fn a_short_stream_does_not_hold_the_room_that_it_was_read_into() {
+        let mut collector = Collector::new(&Capture::default());
+        collector.room(64 * 1024).unwrap().extend_from_slice(b"abc");
+        // There is enough for the end of file.
+        assert_eq!(collector.room(64 * 1024).unwrap().capacity(), 64 * 1024);
+        let (bytes, captured) = collector.finish();
+        assert_eq!((bytes.as_slice(), bytes.capacity(), captured.total), (b"abc".as_slice(), 3, 3));
+    }
+
     proptest! {
+        #[test]
+        fn what_is_appended_to_the_room_is_as_if_it_were_pushed(
+            head in 0..60usize,
+            tail in 0..60usize,
+            most in 1..40usize,
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            reads in prop::collection::vec(1..40usize, 200),
+        ) {
+            let mut collector = Collector::new(&Capture::head_and_tail(head, tail));
+            let (mut rest, mut reads) = (bytes.as_slice(), reads.into_iter());
+            while !rest.is_empty() {
+                let wanted = reads.next().unwrap().min(most).min(rest.len());
+                let taken = match collector.room(most) {
+                    Some(room) => {
+                        prop_assert!(room.capacity() <= head + tail);
+                        let taken = wanted.min(room.capacity() - room.len());
+                        prop_assert!(taken >= wanted.min(most.div_ceil(2)));
+                        room.extend_from_slice(&rest[..taken]);
+                        taken
+                    }
+                    None => {
+                        collector.push(&rest[..wanted]);
+                        wanted
+                    }
+                };
+                rest = &rest[taken..];
+            }
+            prop_assert_eq!(collector.finish(), model(head, tail, &bytes));
+        }
+
         #[test]
         fn any_chunking_gives_what_the_model_gives(
             head in 0..40usize,

@@ -60,6 +60,7 @@ pub(super) async fn read(closing: Closing, source: Source) {
     let mut buffers = Buffers::new(inner.chunk_size);
     let mut wakers = Vec::new();
     let mut since_turn = 0;
+    std::future::poll_fn(|context| input.poll_started(inner, context)).await;
     let end = loop {
         let blocked = Instant::now();
         let room = std::future::poll_fn(|context| inner.poll_room(context)).await;
@@ -117,6 +118,17 @@ enum Read {
 }
 
 impl Input {
+    /// Ready when the stream is to be read: it was started, or has waited for that since the exit of the child for as long
+    /// as it may be quiet.
+    fn poll_started(&mut self, inner: &Inner, context: &mut Context<'_>) -> Poll<()> {
+        match &mut self.after {
+            _ if inner.poll_started(context).is_ready() => Poll::Ready(()),
+            // The time that has passed counts: if nothing is there by now, the stream is over.
+            Some(after) => after.poll_quiet(context),
+            None => Poll::Pending,
+        }
+    }
+
     fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<Read>> {
         let mut buffer = ReadBuf::new(buffer);
         let mut read = self.stream.as_mut().poll_read(context, &mut buffer);

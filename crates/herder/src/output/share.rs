@@ -20,9 +20,10 @@ use super::{Replay, ShareOptions, Subscriber, Unread, WhenFull};
 
 /// An output stream that any number of subscribers read, each at its own pace.
 ///
-/// One task reads it, once the first subscriber is there; what it reads is handed to all without being copied. Cloned,
-/// it is the same stream. When all clones and all subscribers are gone the task ends and the pipe is closed, as if
-/// [`ChildStdout`](crate::ChildStdout) were dropped; the [`Child`](crate::Child) keeps it open, too, while it is there.
+/// One task reads it, once the first subscriber is there, or when it is [told to](ShareOptions::wait_for_start); what it
+/// reads is handed to all without being copied. Cloned, it is the same stream. When all clones and all subscribers are
+/// gone the task ends and the pipe is closed, as if [`ChildStdout`](crate::ChildStdout) were dropped; the
+/// [`Child`](crate::Child) keeps it open, too, while it is there.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -53,6 +54,8 @@ pub(super) struct Inner {
 struct State {
     log: Log,
     unread: Unread,
+    /// Whether it is not to be read yet.
+    waits: bool,
     /// Until the reader is started.
     source: Option<Source>,
     task: Option<AbortHandle>,
@@ -92,6 +95,7 @@ impl SharedOutput {
         let state = State {
             log: Log::new(options.capacity, options.replay, block),
             unread: options.unread,
+            waits: options.waits,
             source: Some(Source {
                 stream: Box::pin(source),
                 redactor: Redactor::new(redact),
@@ -115,7 +119,8 @@ impl SharedOutput {
     /// A subscriber that misses nothing that is still kept and holds the child back when it is slow:
     /// [`Replay::All`], [`WhenFull::Block`].
     ///
-    /// It has a part in the stream from now on, polled or not.
+    /// It has a part in the stream from now on, polled or not. The first one starts the reading: for several that all
+    /// shall have every byte there is [`ShareOptions::wait_for_start`].
     #[must_use]
     pub fn subscribe(&self) -> Subscriber {
         self.subscribe_with(Replay::All, WhenFull::Block)
@@ -132,13 +137,16 @@ impl SharedOutput {
         Subscriber::new(Arc::clone(&self.inner), id)
     }
 
-    /// Reads from now on, though there is no subscriber yet.
+    /// Reads from now on, though there is no subscriber yet, or all that were
+    /// [waited for](ShareOptions::wait_for_start) are there.
     ///
     /// # Errors
     ///
-    /// If it is not called in a Tokio runtime.
+    /// If it is not called in a Tokio runtime, unless a subscriber was attached in one before.
     pub fn start(&self) -> std::io::Result<()> {
-        self.inner.start()
+        self.inner.start()?;
+        self.inner.change(|state| state.waits = false);
+        Ok(())
     }
 
     /// Frees what is kept for those who come late. They start with what is read then; subscribers that are there lose
@@ -268,7 +276,7 @@ impl Inner {
         result
     }
 
-    /// Starts the reader if it was not.
+    /// Starts the reader if it was not. It may have to wait.
     fn start(self: &Arc<Self>) -> std::io::Result<()> {
         let mut state = self.lock();
         if state.source.is_some() {
@@ -322,6 +330,16 @@ impl Inner {
         self.lock().spilling = true;
         spill.push(chunk).await;
         self.lock().spilling = false;
+    }
+
+    /// Ready when the stream may be read at all.
+    pub(super) fn poll_started(&self, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if !state.waits {
+            return Poll::Ready(());
+        }
+        state.reader = Some(context.waker().clone());
+        Poll::Pending
     }
 
     /// How many bytes the reader may read now; waits until there is room for some.

@@ -7,7 +7,8 @@ use super::Capture;
 /// What happens to a stream while it has no subscriber.
 ///
 /// Before the first one came, nothing is read in either case, so that it misses nothing; the child waits once its pipe
-/// is full. [`SharedOutput::start`](super::SharedOutput::start) reads without one.
+/// is full. [`SharedOutput::start`](super::SharedOutput::start) reads without one, and
+/// [`ShareOptions::wait_for_start`] not even with one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Unread {
@@ -31,6 +32,7 @@ pub struct ShareOptions {
     pub(super) replay: u64,
     pub(super) chunk_size: usize,
     pub(super) unread: Unread,
+    pub(super) waits: bool,
     pub(crate) capture: Capture,
     pub(crate) drain_grace: Option<Duration>,
 }
@@ -43,6 +45,7 @@ impl ShareOptions {
             replay: 64 * 1024,
             chunk_size: 64 * 1024,
             unread: Unread::Drain,
+            waits: false,
             capture: Capture::none(),
             drain_grace: None,
         }
@@ -73,6 +76,37 @@ impl ShareOptions {
     /// What happens while there is no subscriber.
     pub const fn unread(mut self, unread: Unread) -> Self {
         self.unread = unread;
+        self
+    }
+
+    /// Reads nothing before [`SharedOutput::start`](super::SharedOutput::start), so that all who subscribe until then get
+    /// every byte, whatever is kept for those who come late.
+    ///
+    /// Without it the first subscriber starts the reading, at once: in a runtime with several threads one that is attached
+    /// right after it may be late, and what is older than the [replay](Self::replay) comes to it as a gap.
+    ///
+    /// Until then the child waits once its pipe is full. Should the start be forgotten,
+    /// [`Child::wait_with_output`](crate::Child::wait_with_output) starts it; and if there is a subscriber, the stream of a
+    /// child that has exited is read after its [drain grace](Self::drain_grace). But nothing else reads from a child that
+    /// can't exit because its pipe is full, or from a reader that is no child's.
+    ///
+    /// ```
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use herder::output::{Capture, ShareOptions};
+    /// use herder::{Command, Stdio};
+    ///
+    /// let mut child = Command::new("echo").arg("moo").stdout(Stdio::piped()).spawn()?;
+    /// let options = ShareOptions::new().replay(0).wait_for_start();
+    /// let stdout = child.stdout.take().unwrap().share_with(&options);
+    /// let readers = [(); 8].map(|()| stdout.subscribe().collect(&Capture::default()));
+    /// stdout.start()?;
+    /// for reader in readers {
+    ///     assert_eq!(reader.wait().await?.value.bytes(), b"moo\n");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub const fn wait_for_start(mut self) -> Self {
+        self.waits = true;
         self
     }
 

@@ -115,10 +115,11 @@ impl From<ChildStderr> for Source {
 }
 
 impl Source {
-    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    /// Reads up to [`CHUNK`] bytes, and no more than `buffer` has room for, behind those that it has.
+    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         match self {
-            Self::Stdout(stream) => stream.poll_read_slice(context, buffer),
-            Self::Stderr(stream) => stream.poll_read_slice(context, buffer),
+            Self::Stdout(stream) => stream.poll_read_behind(context, buffer, CHUNK),
+            Self::Stderr(stream) => stream.poll_read_behind(context, buffer, CHUNK),
         }
     }
 }
@@ -167,10 +168,15 @@ impl<'a> Drain<'a> {
         let mut buffer = Vec::new();
         let mut chunks = 0u32;
         while let Some(source) = &mut self.source {
-            if buffer.is_empty() {
-                buffer.resize(CHUNK, 0);
-            }
-            let count = match std::future::poll_fn(|context| source.poll_read(context, &mut buffer)).await {
+            // What nobody else wants is read to where it is kept; else this goes through a chunk that is looked at.
+            let alone = self.redactor.is_none() && self.spill.is_none() && self.tee.is_none();
+            let kept = if alone { self.collector.room(CHUNK) } else { None };
+            buffer.clear();
+            let into = kept.unwrap_or_else(|| {
+                buffer.reserve_exact(CHUNK);
+                &mut buffer
+            });
+            let count = match std::future::poll_fn(|context| source.poll_read(context, into)).await {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return self.close(OutputEnd::failed(&error)),
@@ -178,8 +184,8 @@ impl<'a> Drain<'a> {
             if count > 0 {
                 activity.read(count);
             }
-            let redacted = self.redact(&buffer[..count]);
-            let chunk = redacted.as_deref().unwrap_or(&buffer[..count]);
+            let redacted = self.redact(&buffer);
+            let chunk = redacted.as_deref().unwrap_or(&buffer);
             if let Err(error) = self.deliver(chunk, activity).await {
                 return self.close(OutputEnd::failed(&error));
             }

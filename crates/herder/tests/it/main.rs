@@ -49,6 +49,7 @@ mod scope;
 mod share;
 mod share_child;
 #[cfg(unix)]
+mod share_start;
 mod shared_end;
 mod shared_spill;
 #[cfg(unix)]

@@ -59,9 +59,14 @@ fn start(job: &Job) -> io::Result<Child> {
     Ok(command(job).stdout(Stdio::piped()).spawn()?)
 }
 
-fn share(child: &mut Child) -> io::Result<SharedOutput> {
+/// Nothing is kept for readers that come late: there are none.
+fn options() -> ShareOptions {
+    ShareOptions::new().replay(0)
+}
+
+fn share(child: &mut Child, options: &ShareOptions) -> io::Result<SharedOutput> {
     let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-    Ok(stdout.share_with(&ShareOptions::new().replay(0)))
+    Ok(stdout.share_with(options))
 }
 
 async fn pull(job: Job) -> io::Result<()> {
@@ -80,7 +85,7 @@ async fn pull(job: Job) -> io::Result<()> {
 
 async fn subscribe(job: Job) -> io::Result<()> {
     let mut child = start(&job)?;
-    let mut subscriber = share(&mut child)?.subscribe();
+    let mut subscriber = share(&mut child, &options())?.subscribe();
     let mut total = 0;
     while let Some(event) = subscriber.next().await {
         if let Event::Chunk(chunk) = event {
@@ -108,7 +113,7 @@ impl Visitor for Count {
 
 async fn consume(job: Job) -> io::Result<()> {
     let mut child = start(&job)?;
-    let count = share(&mut child)?.subscribe().visit(Count(0));
+    let count = share(&mut child, &options())?.subscribe().visit(Count(0));
     let total = count.wait().await?.value;
     child.wait().await?;
     job.expect_bytes(total)
@@ -116,8 +121,9 @@ async fn consume(job: Job) -> io::Result<()> {
 
 async fn fan(job: Job) -> io::Result<()> {
     let mut child = start(&job)?;
-    let shared = share(&mut child)?;
+    let shared = share(&mut child, &options().wait_for_start())?;
     let counts: Vec<_> = (0..job.fan()).map(|_| shared.subscribe().visit(Count(0))).collect();
+    shared.start()?;
     for count in counts {
         job.expect_bytes(count.wait().await?.value)?;
     }
@@ -129,7 +135,7 @@ async fn inspect_lines(job: Job) -> io::Result<()> {
     let mut child = start(&job)?;
     let (sender, counted) = tokio::sync::oneshot::channel();
     let mut count = Lines { total: 0, counted: Some(sender) };
-    let inspect = share(&mut child)?.subscribe().inspect_lines(LineOptions::new(), move |line| {
+    let inspect = share(&mut child, &options())?.subscribe().inspect_lines(LineOptions::new(), move |line| {
         black_box(line.bytes());
         // All of it, so that it is dropped with the closure.
         let count: &mut Lines = &mut count;
@@ -144,7 +150,7 @@ async fn inspect_lines(job: Job) -> io::Result<()> {
 /// Counts bytes, in lines or pieces of one.
 async fn look_for_lines(job: Job) -> io::Result<()> {
     let mut child = start(&job)?;
-    let mut lines = share(&mut child)?.subscribe().lines(LineOptions::new());
+    let mut lines = share(&mut child, &options())?.subscribe().lines(LineOptions::new());
     let mut total = 0;
     while let Some(line) = lines.next().await {
         total += line.bytes().len() as u64 + u64::from(line.end().is_terminated());
@@ -169,7 +175,7 @@ impl Drop for Lines {
 
 async fn next_line(job: Job) -> io::Result<()> {
     let mut child = start(&job)?;
-    let mut lines = share(&mut child)?.subscribe().lines(LineOptions::new());
+    let mut lines = share(&mut child, &options())?.subscribe().lines(LineOptions::new());
     let mut total = 0;
     while let Some(line) = lines.next().await {
         black_box(line.bytes());

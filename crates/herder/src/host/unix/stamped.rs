@@ -55,19 +55,12 @@ impl Stamped {
         Ok(self.take())
     }
 
-    /// Its bytes, without their times.
-    pub(super) fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    /// Up to `most` of its bytes, without their times; none at the end of file.
+    pub(super) fn poll_bytes(&mut self, context: &mut Context<'_>, most: usize) -> Poll<io::Result<Bytes>> {
         if self.rest.is_empty() {
-            let Some((_, bytes)) = ready!(self.poll_write(context))? else { return Poll::Ready(Ok(0)) };
-            self.rest = bytes;
+            self.rest = ready!(self.poll_write(context))?.map(|(_, bytes)| bytes).unwrap_or_default();
         }
-        let bytes = self.rest.split_to(self.rest.len().min(buffer.len()));
-        buffer[..bytes.len()].copy_from_slice(&bytes);
-        Poll::Ready(Ok(bytes.len()))
+        Poll::Ready(Ok(self.rest.split_to(self.rest.len().min(most))))
     }
 
     fn took(&mut self, received: Option<(SystemTime, usize)>) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 
 use tokio::io::Interest;
@@ -42,7 +42,31 @@ impl Reader {
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             Kind::Pipe(end) => end.poll_io(context, |mut pipe| pipe.read(buffer)),
-            Kind::Stamped(stamped) => stamped.poll_read(context, buffer),
+            Kind::Stamped(stamped) => stamped.poll_bytes(context, buffer.len()).map_ok(|bytes| {
+                buffer[..bytes.len()].copy_from_slice(&bytes);
+                bytes.len()
+            }),
+        }
+    }
+
+    /// Reads up to `most` bytes, and no more than `buffer` has room for, behind those that it has.
+    pub(crate) fn poll_read_behind(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut Vec<u8>,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Kind::Pipe(end) => {
+                end.poll_io(context, |pipe| herder_sys::read_behind(pipe.as_fd(), buffer, most))
+            }
+            Kind::Stamped(stamped) => {
+                let most = most.min(buffer.capacity() - buffer.len());
+                stamped.poll_bytes(context, most).map_ok(|bytes| {
+                    buffer.extend_from_slice(&bytes);
+                    bytes.len()
+                })
+            }
         }
     }
 

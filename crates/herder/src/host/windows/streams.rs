@@ -12,7 +12,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::BufMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::windows::named_pipe::{NamedPipeServer, ServerOptions};
 use tokio::runtime::Handle;
 
@@ -85,12 +86,21 @@ impl Reader {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(buffer);
-        Pin::new(&mut self.0).poll_read(context, &mut buffer).map(|read| match read {
-            Ok(()) => Ok(buffer.filled().len()),
-            // Nobody has the other end any more.
-            Err(error) if is_end(&error) => Ok(0),
-            Err(error) => Err(error),
-        })
+        let read = Pin::new(&mut self.0).poll_read(context, &mut buffer);
+        read.map(|read| or_end(read.map(|()| buffer.filled().len())))
+    }
+
+    /// Reads up to `most` bytes, and no more than `buffer` has room for, behind those that it has.
+    pub(crate) fn poll_read_behind(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut Vec<u8>,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        let most = most.min(buffer.capacity() - buffer.len());
+        let mut buffer = buffer.limit(most);
+        // It keeps nothing between two polls.
+        pin!(self.0.read_buf(&mut buffer)).poll(context).map(or_end)
     }
 
     #[expect(clippy::unused_self, reason = "as on the other systems")]
@@ -109,6 +119,14 @@ impl Writer {
     #[expect(clippy::unused_self, reason = "as on the other systems")]
     pub(crate) fn into_descriptor(self) -> io::Result<OwnedHandle> {
         not_for_others()
+    }
+}
+
+/// The end of file, if nobody has the other end any more.
+fn or_end(read: io::Result<usize>) -> io::Result<usize> {
+    match read {
+        Err(error) if is_end(&error) => Ok(0),
+        read => read,
     }
 }
 
