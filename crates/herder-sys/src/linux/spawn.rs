@@ -27,7 +27,7 @@ use crate::{FdSource, Group, LaunchError, Resource, Scope, SpawnRequest, SpawnSt
 /// [`spawn_on_thread`].
 ///
 /// [`is_permanent_thread`]: super::is_permanent_thread
-/// [`spawn_on_thread`]: super::spawn_on_thread
+/// [`spawn_on_thread`]: crate::spawn_on_thread
 ///
 /// # Errors
 ///
