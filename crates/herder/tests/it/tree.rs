@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use herder::contain::{Leak, Strength};
+#[cfg(unix)]
+use herder::contain::Leak;
+use herder::contain::Strength;
 use herder::{Containment, Signal, Stdio, Termination};
 #[cfg(unix)]
 use tokio::io::AsyncReadExt;
