@@ -29,7 +29,7 @@ forget_other_checkouts "${targets[@]}"
 failed=()
 for target in "${targets[@]}"; do
   start=$SECONDS verdict=passed
-  cargo clippy --quiet --target "$target" -p herder-sys -p herder -p test-child --all-targets --all-features 8>&- \
+  cargo clippy --quiet --target "$target" -p herder-sys -p herder -p herder-cli -p test-child --all-targets --all-features 8>&- \
     -- -D warnings || verdict=failed
   echo "$target: $verdict in $((SECONDS - start)) s"
   [ "$verdict" = passed ] || failed+=("$target")

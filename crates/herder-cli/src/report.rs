@@ -157,6 +157,8 @@ pub(crate) struct Held {
     pub(crate) refusals: Vec<Refusal>,
     /// Who was left at the end, by the account of the scope or by ours.
     pub(crate) left: Vec<Left>,
+    /// Whether it is proved that nobody is left now.
+    pub(crate) empty: Option<bool>,
 }
 
 impl Scope {
@@ -245,7 +247,7 @@ impl Json {
             attempts: report.attempts().iter().map(attempt).collect(),
             scope: Some(Scope::new(report.strength(), &held.refusals)),
             survivors: held.left.into_iter().map(survivor).collect(),
-            scope_empty: report.scope_empty(),
+            scope_empty: held.empty,
             limits: report.limits().iter().map(share).collect(),
             oom_kills: report.oom_kills(),
             ..Self::new(subject, cause(report.cause()), exit)

@@ -116,7 +116,7 @@ async fn see_through(mut plan: Plan) -> Exit {
             if plan.scope.leak == LeakKind::Fail && !left.is_empty() {
                 exit = exit.or_failure();
             }
-            let held = Held { refusals, left };
+            let held = Held { refusals, left, empty: plan.scope.is_empty(&run.report) };
             let gone = run.troubles.iter().any(|trouble| trouble.stream == "stdout" && stall.has_given_up());
             let write = |subject| Json::of_run(subject, &run.report, &run.flow, held, exit);
             report(plan, exit, gone, write)

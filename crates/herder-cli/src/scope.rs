@@ -124,6 +124,12 @@ impl Wanted {
         platform::ADOPTS && self.kind != ScopeKind::None
     }
 
+    /// Whether it is proved at the end that nobody is left; `None` where our adoption tells who is: it proves nothing of
+    /// those that another user runs.
+    pub(crate) fn is_empty(&self, report: &Report) -> Option<bool> {
+        report.scope_empty().filter(|_| !self.counts_orphans())
+    }
+
     /// Whether nothing but our adoption tells who is left.
     fn counts_orphans(&self) -> bool {
         self.adopts() && self.strength <= Strength::Group

@@ -154,7 +154,7 @@ fn platform(code: &str, found: &mut Findings<'_>) {
         "test-child/",
         "herder/src/os.rs",
         "herder/src/host/mod.rs",
-        "herder-cli/src/platform/mod.rs",
+        "herder-cli/src/platform/",
     ];
     let free =
         path.strip_prefix("crates/").is_some_and(|path| free.iter().any(|free| path.starts_with(free)));

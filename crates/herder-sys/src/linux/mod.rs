@@ -22,6 +22,7 @@
 //! | `keeper` | the helper process that ends everything when we are gone |
 //! | `facts` | what this host can do |
 //! | `fd` | files in memory |
+//! | `stat` | what /proc/PID/stat says of a process, and who is in a process group by that |
 
 mod abi;
 mod birth;
@@ -43,6 +44,7 @@ mod reaper;
 mod scope;
 mod spawn;
 mod stack;
+mod stat;
 mod syscall;
 mod waitid;
 
@@ -57,6 +59,7 @@ pub(crate) use doomed::leave;
 pub(crate) use permanent::run_anywhere;
 pub(crate) use reaper::adopt;
 pub(crate) use spawn::{kept_mask, spawn_with_mask};
+pub(crate) use stat::dead_members_only;
 
 use std::process::ExitStatus;
 

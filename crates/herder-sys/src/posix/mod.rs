@@ -74,5 +74,10 @@ pub fn was_ended(status: ExitStatus) -> bool {
     status.code().is_none()
 }
 
+/// Whether all that are left in a group are dead: nothing tells here.
+pub(crate) fn dead_members_only(_group: i32) -> bool {
+    false
+}
+
 /// Which processors a thread may use is not inherited in a way that this backend knows of.
 pub(crate) fn run_anywhere() {}

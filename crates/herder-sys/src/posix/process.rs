@@ -263,13 +263,27 @@ impl ProcessHandle {
     /// kill(2), unless somebody else reaped the child: its number may be another's by now.
     fn kill(&self, whom: i32, signal: i32) -> io::Result<()> {
         debug_assert!(self.0.pid > 1, "kill(-1) is everybody");
-        let looked = wait::has_exited(self.0.pid, false);
-        if looked.is_err_and(|error| error.raw_os_error() == Some(libc::ECHILD)) {
-            return Err(io::Error::from_raw_os_error(libc::ESRCH));
-        }
+        let exited = match wait::has_exited(self.0.pid, false) {
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
+                return Err(io::Error::from_raw_os_error(libc::ESRCH));
+            }
+            looked => looked.unwrap_or(false),
+        };
         // SAFETY: numbers only.
-        cvt(unsafe { libc::kill(whom, signal) }).map(drop)
+        let sent = cvt(unsafe { libc::kill(whom, signal) }).map(drop);
+        match sent {
+            // XNU passes over the dead, and says this of a group in which nobody else is (killpg1 in kern_sig.c).
+            Err(error) if is_alone_in_group(whom, exited, &error) => {
+                Err(io::Error::from_raw_os_error(libc::ESRCH))
+            }
+            sent => sent,
+        }
     }
+}
+
+/// Whether a signal for the group of a child that has exited found nobody but that child.
+fn is_alone_in_group(whom: i32, exited: bool, error: &io::Error) -> bool {
+    cfg!(target_vendor = "apple") && whom < 0 && exited && error.raw_os_error() == Some(libc::EPERM)
 }
 
 /// A process that is gone needs no signal.

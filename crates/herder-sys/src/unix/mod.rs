@@ -7,11 +7,13 @@
 //! | `pre_exec` | the caller's own code between fork and `execve` |
 //! | `environ` | our own environment, for children that inherit it |
 //! | `fd` | pipes, descriptor flags, and small questions |
+//! | `group` | whether anybody is left in the group that a child led |
 //! | `stamp` | pipes whose writes have times, on Linux |
 //! | `sizes` | how large arguments and environment may be |
 
 pub(crate) mod environ;
 pub(crate) mod fd;
+mod group;
 pub(crate) mod owner;
 pub(crate) mod pre_exec;
 pub(crate) mod sizes;

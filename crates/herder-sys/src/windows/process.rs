@@ -151,6 +151,12 @@ impl ProcessHandle {
         self.0.leads_group
     }
 
+    /// Whether nobody is in the group that the child led: there is no way to tell.
+    #[must_use]
+    pub fn group_is_empty(&self) -> Option<bool> {
+        None
+    }
+
     /// For processes that a group can end; here it can't.
     pub fn set_keep_survivors(&self, _keep: bool) {}
 

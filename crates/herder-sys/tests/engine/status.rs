@@ -183,3 +183,37 @@ fn a_dead_child_that_is_traced_costs_nothing_and_is_reaped_when_it_is_let_go() {
         until("the dropped one is reaped", || os::state(pid).is_none());
     });
 }
+
+#[test]
+fn a_group_is_empty_when_nobody_runs_in_it() {
+    alone(|| {
+        os::adopt_orphans();
+        for keep in [false, true] {
+            let ends = herder_sys::pipe(false).expect("a pipe");
+            herder_sys::set_nonblocking(&ends.ours, false).expect("our own");
+            let mut request = sh("sleep 1000 >/dev/null & echo $!");
+            request.group = Group::New;
+            request.fds.push((1, herder_sys::FdSource::Fd(ends.theirs.into())));
+            let spawned = launched(request);
+            spawned.process.set_keep_survivors(keep);
+            let told = std::io::read_to_string(std::fs::File::from(ends.ours)).expect("UTF-8");
+            let member: i32 = told.trim().parse().expect("a number");
+            spawned.process.wait_exited().expect("waited for");
+            assert_eq!(spawned.process.group_is_empty(), None, "the dead child is in it");
+            assert!(spawned.process.reap().expect("reaped").is_some());
+            if keep {
+                assert_eq!(spawned.process.group_is_empty(), Some(false));
+                os::kill(member, libc::SIGKILL);
+            }
+            // It is ours, and we don't reap it yet.
+            until("the member is dead", || os::state(member) == Some('Z'));
+            // Where there is only kill(2) to ask, it counts.
+            assert_eq!(spawned.process.group_is_empty(), Some(!cfg!(herder_portable)));
+            os::wait(member);
+            assert_eq!(spawned.process.group_is_empty(), Some(true));
+        }
+        let child = launched(sh("exit 0"));
+        super::support::status(&child.process);
+        assert_eq!(child.process.group_is_empty(), None, "it leads none");
+    });
+}

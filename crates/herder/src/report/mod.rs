@@ -124,8 +124,14 @@ impl Report {
         &self.details.left.survivors
     }
 
-    /// Whether it is proved that nothing is left of the child and its descendants; `None` where that can't be told,
-    /// or nobody looked.
+    /// Whether it is proved that nothing is left of what its [`strength`](Self::strength) reaches: of the child and all
+    /// its descendants or, with a process group, of the members of that group. `None` where that can't be told, or nobody
+    /// looked.
+    ///
+    /// # Platform notes
+    ///
+    /// Only Linux tells the dead of a group, which nobody has reaped yet, from the living in every case. Elsewhere they
+    /// count for as long as their parent lets them lie.
     #[must_use]
     pub fn scope_empty(&self) -> Option<bool> {
         self.details.left.empty

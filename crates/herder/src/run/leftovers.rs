@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::child::{Settings, Shared};
-use crate::contain::{Leak, Limit, LimitResult};
+use crate::contain::{Leak, Limit, LimitResult, Strength};
 use crate::report::Leftovers;
 
 /// How long a scope may take to be empty after it was killed: far more than the kernel needs, but a process that waits
@@ -26,6 +26,25 @@ pub(super) async fn end(shared: &Shared, settings: &Settings, ended: bool) -> Le
     let kills = ended || settings.leak.kills();
     let empty = if kills { hold.kill_until_empty(TEARDOWN).await } else { hold.is_empty() };
     Leftovers { survivors, empty: Some(empty) }
+}
+
+/// The same of a process group, which is killed when the child is reaped, so after that. Those that left it are not seen.
+pub(super) async fn group_is_empty(shared: &Shared, settings: &Settings, ended: bool) -> Option<bool> {
+    if shared.reach.strength != Strength::Group || (settings.leak == Leak::Ignore && !ended) {
+        return None;
+    }
+    let emptied = async {
+        let mut pause = Duration::from_millis(1);
+        while shared.process.group_is_empty() == Some(false) {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(TEARDOWN / 50);
+        }
+    };
+    if ended || settings.leak.kills() {
+        // Not in time: what is left then is told.
+        drop(tokio::time::timeout(TEARDOWN, emptied).await);
+    }
+    shared.process.group_is_empty()
 }
 
 /// How many were killed for want of memory, where that is limited for all together.

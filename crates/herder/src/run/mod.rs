@@ -270,9 +270,14 @@ async fn join(mut child: Child, spills: Spills, tees: [Option<Tee<'_>>; 2]) -> R
 
     // Before what is left is killed: that would not count, but its cgroup may be gone soon after.
     let oom_kills = leftovers::oom_kills(&shared);
-    let left = leftovers::end(&shared, &settings, cause.is_some()).await;
+    let mut left = leftovers::end(&shared, &settings, cause.is_some()).await;
     shared.record().joined = false;
+    if cause.is_some() && settings.on_drop != OnDrop::Detach {
+        // What lives on does so when the child has ended by itself.
+        child.process.set_keep_survivors(false);
+    }
     let exit = shared.wait().await?;
+    left.empty = left.empty.or(leftovers::group_is_empty(&shared, &settings, cause.is_some()).await);
     if let Some(Err(failure)) = child.launch.as_ref().and_then(herder_sys::Launch::outcome) {
         return Ok(Err(failure));
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(unix)]
+use herder::contain::Leak;
 use herder::contain::Strength;
 use herder::{Containment, Signal, Stdio, Termination};
 #[cfg(unix)]
@@ -107,5 +109,38 @@ fn a_child_that_leads_a_session_takes_its_group_along() {
         assert_eq!(child.strength(), Strength::Group);
         child.kill().await.unwrap();
         leash.wait_free();
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_group_is_seen_to_be_empty_or_not() {
+    run(async {
+        let quiet = "[ignore:TERM,close-stdout,close-stderr,hang]";
+        for (leak, end, empty) in [
+            (Leak::Kill, "exit:0", Some(true)),
+            (Leak::Report, "exit:0", Some(false)),
+            (Leak::Ignore, "exit:0", None),
+            // What lives on does so when the child ends by itself.
+            (Leak::Report, "hang", Some(true)),
+            (Leak::Ignore, "hang", Some(true)),
+        ] {
+            let mut command = fixture(&[&format!("spawn:{quiet}"), "spawned", end]);
+            command.containment(Containment::Group).leak(leak);
+            command.termination(Termination::new().signal(Signal::TERM, Duration::from_secs(60)));
+            if end == "hang" {
+                command.timeout(Duration::from_millis(500));
+            }
+            let leash = Leash::tie(&mut command);
+            let report = command.output().await.unwrap();
+            drop(command);
+            assert_eq!((report.strength(), report.scope_empty()), (Strength::Group, empty), "{leak:?} {end}");
+            if empty != Some(true) {
+                let text = report.stdout_lossy();
+                let pid = nix::unistd::Pid::from_raw(text.trim().parse().unwrap());
+                nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+            }
+            leash.wait_free();
+        }
     });
 }

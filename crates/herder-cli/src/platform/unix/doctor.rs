@@ -1,6 +1,5 @@
-//! What `doctor` tells of Linux, beside scopes and limits.
+//! What `doctor` tells of the kernel, beside scopes and limits.
 
-use std::fs;
 use std::path::PathBuf;
 
 use herder::contain::{self, Facts};
@@ -9,9 +8,11 @@ use serde::Serialize;
 use super::cgroup;
 use crate::doctor::row;
 
-/// The kernel, its control groups, and the calls that starting a program builds on.
+/// The kernel, and on Linux its control groups, and the calls that starting a program builds on.
 #[derive(Debug, Serialize)]
 pub(crate) struct Host {
+    #[serde(skip)]
+    system: String,
     kernel: String,
     cgroup_mount: Option<PathBuf>,
     own_cgroup: Option<PathBuf>,
@@ -32,11 +33,12 @@ impl Host {
     ///
     /// What keeps us from looking.
     pub(crate) fn look() -> Result<Self, String> {
-        let release = "/proc/sys/kernel/osrelease";
-        let kernel = fs::read_to_string(release).map_err(|error| format!("can't read {release}: {error}"))?;
+        let names = rustix::system::uname();
+        let text = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
         let &Facts { clone3, clone_pidfd, pidfd, shared_memory, close_range, .. } = contain::facts();
         Ok(Self {
-            kernel: kernel.trim_end().to_owned(),
+            system: text(names.sysname()),
+            kernel: text(names.release()),
             cgroup_mount: cgroup::mount(),
             own_cgroup: cgroup::own(),
             facts: Primitives { clone3, clone_pidfd, pidfd, shared_memory, close_range },
@@ -44,11 +46,14 @@ impl Host {
     }
 
     pub(crate) fn name(&self) -> String {
-        format!("Linux {}", self.kernel)
+        format!("{} {}", self.system, self.kernel)
     }
 
     /// Adds it to what people read.
     pub(crate) fn tell(&self, text: &mut String) {
+        if !cfg!(target_os = "linux") {
+            return;
+        }
         text.push_str("\nControl groups (v2):\n");
         let place = |path: &Option<PathBuf>, none: &str| match path {
             Some(path) => path.display().to_string(),

@@ -4,8 +4,6 @@ use std::fs;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
-
 /// A copy of the open descriptor `number`: the same open file, with its position.
 ///
 /// To take over a descriptor by its number can't be safe in general, as somebody else in the program may own it. To
@@ -13,10 +11,19 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_op
 ///
 /// # Errors
 ///
-/// `EBADF` if there is none, and whatever a kernel before Linux 5.6, or a sandbox, has to say.
+/// `EBADF` if there is none, and whatever a kernel before Linux 5.6, or a sandbox, has to say. `Unsupported` elsewhere.
+#[cfg(target_os = "linux")]
 pub(crate) fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
+    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+
     let own = pidfd_open(getpid(), PidfdFlags::empty())?;
     Ok(pidfd_getfd(own, number, PidfdGetfdFlags::empty())?)
+}
+
+/// There is no such call: to open its file in /dev/fd copies a descriptor there.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn duplicate(_number: RawFd) -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Copies of all descriptors above the standard streams that a child would inherit, but `except`.

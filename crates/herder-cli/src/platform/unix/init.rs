@@ -19,6 +19,10 @@ use super::{Signals, leftovers, terminal};
 
 /// Runs the command, and gives how `herder` ends.
 pub(crate) fn run(args: &InitArgs) -> Exit {
+    if !cfg!(target_os = "linux") {
+        say("init is for containers of Linux; herder run does the rest");
+        return Exit::FAILURE;
+    }
     let Some((program, arguments)) = args.command.split_first().filter(|(program, _)| !program.is_empty())
     else {
         say("the name of the program is empty");

@@ -5,15 +5,16 @@
 //! Elsewhere the library ends the process group of the program, which is not enough: where the program shares our
 //! terminal it is a member of our own group, and anything may leave its group. A child of ours can be signalled safely,
 //! as its number stays taken until we reap it; and what was our child before the program is spared.
+//!
+//! All of that is of Linux. Elsewhere orphans are not ours, and no list of our children is asked for: what left the group
+//! of the program is out of reach.
 
 use std::collections::HashSet;
 use std::fs;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use rustix::process::{
-    Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, test_kill_process, waitpid,
-};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, test_kill_process, waitpid};
 
 use herder::Cause;
 
@@ -27,7 +28,8 @@ const TIME_TO_DIE: Duration = Duration::from_secs(1);
 
 /// Orphans come to us from now on. Where a sandbox forbids it they don't, and only the group of the program is ended.
 pub(super) fn become_subreaper() {
-    let _ = set_child_subreaper(Some(getpid()));
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
 }
 
 /// The same, before there is a program; whoever is our child now is left alone.

@@ -38,7 +38,7 @@ pub(crate) use terminal::{has_terminal, in_foreground, is_inherited as terminal_
 pub(crate) const GROUPS_HOLD: bool = true;
 
 /// Orphans come to us where nothing else tells who is left.
-pub(crate) const ADOPTS: bool = true;
+pub(crate) const ADOPTS: bool = cfg!(target_os = "linux");
 
 /// Whether each signal that asks a program to end says something else to it.
 pub(crate) const SIGNALS_DIFFER: bool = true;

@@ -30,9 +30,17 @@ pub(crate) fn in_foreground() -> bool {
 }
 
 /// Our process group; `None` if it has no number here, as its leader is in another PID namespace.
+#[cfg(target_os = "linux")]
 pub(crate) fn own_group() -> Option<i32> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     // Behind the name, which may hold anything: state, parent, group.
     let group = stat.rsplit_once(") ")?.1.split(' ').nth(2)?;
     group.parse().ok().filter(|group| *group > 0)
+}
+
+/// Our process group.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
+pub(crate) fn own_group() -> Option<i32> {
+    Some(rustix::process::getpgrp().as_raw_nonzero().get())
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
+use super::super::stat::{CHILDREN_SYSTEM, CHILDREN_USER, GROUP, PARENT, STATE, SYSTEM, USER, stat};
 use super::super::{cvt, pidfd};
 use crate::{Member, ScopeStats};
 
@@ -19,15 +20,6 @@ pub(super) struct Root {
 
 /// So often a signal looks for newcomers: somebody who forks for ever must not keep us for ever.
 const ROUNDS: usize = 32;
-
-/// Fields of proc_pid_stat(5), counted from behind the name.
-const STATE: usize = 0;
-const PARENT: usize = 1;
-const GROUP: usize = 2;
-const USER: usize = 11;
-const SYSTEM: usize = 12;
-const CHILDREN_USER: usize = 13;
-const CHILDREN_SYSTEM: usize = 14;
 
 impl Root {
     pub(super) fn has_ended(&self) -> bool {
@@ -210,14 +202,6 @@ fn children(pid: i32) -> Vec<i32> {
         list.split_whitespace().filter_map(|word| word.parse().ok()).filter(|pid| *pid > 1).collect()
     };
     lists.flat_map(pids).collect()
-}
-
-/// The name, and the fields behind it.
-fn stat(pid: i32) -> Option<(String, Vec<String>)> {
-    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    let (name, fields) = text.split_once('(')?.1.rsplit_once(')')?;
-    Some((name.to_owned(), fields.split_whitespace().map(str::to_owned).collect()))
 }
 
 fn parent(pid: i32) -> Option<i32> {

@@ -161,6 +161,12 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Orphans below us come to us from now on.
+pub(crate) fn adopt_orphans() {
+    // SAFETY: numbers only.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) }.into());
+}
+
 /// The wait status of a child of the tests' own.
 pub(crate) fn wait(pid: i32) -> i32 {
     let mut status = 0;
