@@ -111,7 +111,6 @@ async fn signals_are_passed_on() {
 }
 
 #[tokio::test]
-#[cfg_attr(herder_portable, ignore = "its keeper comes to whoever adopts orphans, too, and is counted")]
 async fn orphans_are_reaped_while_the_command_runs() {
     for place in places().await {
         let line =

@@ -11,7 +11,8 @@ mod doctor;
 mod exit_codes;
 mod flow;
 mod help;
-#[cfg(unix)]
+// For Linux, with its engine: another one's keeper would be one of the orphans.
+#[cfg(all(unix, not(herder_portable)))]
 mod init;
 mod json;
 mod limits;
