@@ -130,6 +130,9 @@ fn readers(what: Use) -> Vec<Reader> {
     readers
 }
 
+/// One such capture took minutes of the processor, all of them in memset(3).
+const ZEROES: &str = "it zeroes all its room anew for each read: minutes for 2 GiB";
+
 /// Those that can't do it, and why.
 fn absent(what: Use) -> &'static [(&'static str, &'static str)] {
     match what {
@@ -142,8 +145,8 @@ fn absent(what: Use) -> &'static [(&'static str, &'static str)] {
             ("async-process", "a stream has one reader"),
             ("processkit", "one tee for each stream"),
         ],
-        Use::Capture => &[("process-wrap", "its capture is Tokio's")],
-        Use::CaptureBoth => &[("raw", "std does what it would")],
+        Use::Capture => &[("process-wrap", "its capture is Tokio's"), ("async-process", ZEROES)],
+        Use::CaptureBoth => &[("raw", "std does what it would"), ("async-process", ZEROES)],
         Use::StdinBytes => {
             &[("process-wrap", "its pipes are Tokio's"), ("std", "its pipes are those of `raw`")]
         }

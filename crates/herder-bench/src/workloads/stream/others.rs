@@ -20,7 +20,6 @@ pub(super) fn readers(what: Use) -> Vec<Reader> {
         Use::Lines | Use::Long | Use::Fan(_) => Vec::new(),
         Use::Capture | Use::CaptureBoth => vec![
             ("std", std_capture),
-            ("async-process", |job| smol::block_on(async_capture(job))),
             ("duct", duct_capture),
             ("subprocess", subprocess_capture),
         ],
@@ -89,11 +88,6 @@ async fn async_pull(job: &Job) -> io::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "std is one of the contenders")]
 fn std_capture(job: &Job) -> io::Result<()> {
     let output = command(job).output()?;
-    job.expect_captured((output.status.success(), output.stdout, output.stderr))
-}
-
-async fn async_capture(job: &Job) -> io::Result<()> {
-    let output = AsyncCommand::from(command(job)).output().await?;
     job.expect_captured((output.status.success(), output.stdout, output.stderr))
 }
 
