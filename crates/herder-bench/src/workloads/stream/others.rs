@@ -18,11 +18,9 @@ pub(super) fn readers(what: Use) -> Vec<Reader> {
         ],
         // What they leave to the standard library is measured with the others.
         Use::Lines | Use::Long | Use::Fan(_) => Vec::new(),
-        Use::Capture | Use::CaptureBoth => vec![
-            ("std", std_capture),
-            ("duct", duct_capture),
-            ("subprocess", subprocess_capture),
-        ],
+        Use::Capture | Use::CaptureBoth => {
+            vec![("std", std_capture), ("duct", duct_capture), ("subprocess", subprocess_capture)]
+        }
         Use::StdinBytes => vec![
             ("async-process", |job| smol::block_on(async_feed(job))),
             ("duct", |job| {
