@@ -121,13 +121,17 @@ fn a_signal_that_is_not_permitted_is_an_error_that_names_it() {
             let mut child = command.arg("1000").uid(12_345).spawn().unwrap();
             nix::unistd::seteuid(nobody).unwrap();
             let error = child.signal(Signal::TERM).unwrap_err();
-            let kill = child.start_kill().unwrap_err();
+            let kill = child.start_kill();
             let policy = Termination::new().signal(Signal::TERM, Duration::from_millis(10));
             let ending = tokio::time::timeout(Duration::from_millis(500), child.terminate(&policy)).await;
             nix::unistd::seteuid(root).unwrap();
             assert_eq!(error.io_kind(), std::io::ErrorKind::PermissionDenied);
             assert!(error.to_string().contains("SIGTERM") && error.to_string().contains("sleep"), "{error}");
-            assert!(kill.to_string().starts_with("can't kill \"sleep\""), "{kill}");
+            match kill {
+                Err(error) => assert!(error.to_string().starts_with("can't kill \"sleep\""), "{error}"),
+                // A keeper is who we were, and may have been quicker.
+                Ok(()) => assert_eq!(child.strength(), Strength::Keeper),
+            }
             // The ladder went on to its end, and waits for what it could not do; but a keeper is who we were.
             assert_eq!(ending.is_err(), child.strength() != Strength::Keeper);
             if ending.is_ok() {
