@@ -11,6 +11,7 @@
 //! in that millisecond. A copy of us that was forked and goes on (without an `execve`) holds the other end, too: then our
 //! end is noticed when that has ended as well.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -18,10 +19,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{env, fmt};
 
 use super::fd;
 use super::spawn::spawn;
+pub use crate::unix::refused::Refused;
 use crate::{FdSource, Group, SpawnRequest, Strings};
 
 /// Descriptor 3 is the list, 4 the pipe. All shells keep descriptors below 10 that they were born with.
@@ -56,35 +57,6 @@ pub enum State {
     },
     /// It can't be started.
     Refused(Refused),
-}
-
-/// Why there is no keeper: one sentence, and the error number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
-    what: &'static str,
-    errno: i32,
-}
-
-impl Refused {
-    /// The error number of the step that failed.
-    #[must_use]
-    pub fn errno(&self) -> i32 {
-        self.errno
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the keeper can't be started: {}: {}", self.what, io::Error::from_raw_os_error(self.errno))
-    }
-}
-
-impl std::error::Error for Refused {}
-
-impl From<Refused> for io::Error {
-    fn from(refused: Refused) -> Self {
-        Self::new(Self::from_raw_os_error(refused.errno).kind(), refused)
-    }
 }
 
 /// The list, who reads it, and which lines are taken.
@@ -213,7 +185,7 @@ impl Book {
         let list = match &self.list {
             Some(list) => Arc::clone(list),
             None => {
-                let file = unnamed().map_err(refused("no temporary file"))?;
+                let file = unnamed().map_err(Refused::because("no temporary file"))?;
                 Arc::new(List { file, lines: Mutex::default() })
             }
         };
@@ -235,10 +207,6 @@ impl Running {
     }
 }
 
-fn refused(what: &'static str) -> impl Fn(io::Error) -> Refused {
-    move |error| Refused { what, errno: error.raw_os_error().unwrap_or(libc::EIO) }
-}
-
 /// A file for reading and writing that is in no folder any more.
 fn unnamed() -> io::Result<File> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -258,8 +226,8 @@ fn unnamed() -> io::Result<File> {
 
 fn start(list: &File) -> Result<Running, Refused> {
     let pipes = fd::pipe_ends().and_then(|lifeline| Ok((lifeline, fd::pipe_ends()?)));
-    let ([theirs, lifeline], [said, says]) = pipes.map_err(refused("no pipe"))?;
-    let list = list.try_clone().map_err(refused("no descriptor"))?;
+    let ([theirs, lifeline], [said, says]) = pipes.map_err(Refused::because("no pipe"))?;
+    let list = list.try_clone().map_err(Refused::because("no descriptor"))?;
     let source = |fd: OwnedFd| FdSource::Fd(Arc::new(fd));
     let mut request = SpawnRequest::new(words(&["/bin/sh"]), words(&["herder-keeper", "-c", SCRIPT]));
     request.env = Some(Arc::new(words(&["PATH=/bin:/usr/bin"])));
@@ -277,11 +245,11 @@ fn start(list: &File) -> Result<Running, Refused> {
     // What it has put into the background is in its group.
     spawned.process.set_keep_survivors(true);
     let mut text = String::new();
-    File::from(said).read_to_string(&mut text).map_err(refused("it does not answer"))?;
+    File::from(said).read_to_string(&mut text).map_err(Refused::because("it does not answer"))?;
     if let Some(Err(error)) = spawned.launch.outcome() {
         return Err(failed(error));
     }
-    spawned.process.wait_exited().map_err(refused("it does not begin"))?;
+    spawned.process.wait_exited().map_err(Refused::because("it does not begin"))?;
     drop(spawned.process.reap());
     // It says why on no stream of ours: no process was to be had for the background.
     let pid = text.trim().parse().map_err(|_| Refused { what: "it does not answer", errno: libc::EAGAIN })?;

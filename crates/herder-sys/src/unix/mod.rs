@@ -8,6 +8,7 @@
 //! | `environ` | our own environment, for children that inherit it |
 //! | `fd` | pipes, descriptor flags, and small questions |
 //! | `group` | whether anybody is left in the group that a child led |
+//! | `refused` | why there is no keeper |
 //! | `stamp` | pipes whose writes have times, on Linux |
 //! | `sizes` | how large arguments and environment may be |
 
@@ -16,6 +17,7 @@ pub(crate) mod fd;
 mod group;
 pub(crate) mod owner;
 pub(crate) mod pre_exec;
+pub(crate) mod refused;
 pub(crate) mod sizes;
 #[cfg(target_os = "linux")]
 pub(crate) mod stamp;

@@ -21,11 +21,13 @@ pub(super) mod protocol;
 pub(super) mod start;
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::fd::BorrowedFd;
-use std::{fmt, io};
 
 use super::process::ProcessHandle;
 use book::lock;
+
+pub use crate::unix::refused::Refused;
 
 /// The directory of cgroups that the keeper ends and removes when we are gone: all that lives in it or below.
 #[derive(Clone, Copy, Debug)]
@@ -58,40 +60,6 @@ pub enum State {
     },
     /// It can't be started.
     Refused(Refused),
-}
-
-/// Why there is no keeper: one sentence, and the error number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
-    what: &'static str,
-    errno: i32,
-}
-
-impl Refused {
-    /// The step that failed.
-    pub(super) fn what(&self) -> &'static str {
-        self.what
-    }
-
-    /// The error number of the step that failed.
-    #[must_use]
-    pub fn errno(&self) -> i32 {
-        self.errno
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the keeper can't be started: {}: {}", self.what, io::Error::from_raw_os_error(self.errno))
-    }
-}
-
-impl std::error::Error for Refused {}
-
-impl From<Refused> for io::Error {
-    fn from(refused: Refused) -> Self {
-        Self::new(Self::from_raw_os_error(refused.errno).kind(), refused)
-    }
 }
 
 /// Makes sure that a keeper watches over us, and over `house` if there is one. The first call takes a millisecond;

@@ -65,7 +65,7 @@ pub(in super::super) fn start(role: Role) -> Result<Running, Refused> {
     if PROGRAM.is_empty() {
         return Err(Refused { what: "this build has none for this processor", errno: libc::ENOSYS });
     }
-    let [ours, theirs] = lifeline::pair().map_err(because("no socket is to be had"))?;
+    let [ours, theirs] = lifeline::pair().map_err(Refused::because("no socket is to be had"))?;
     let program = program()?;
     let spawned = spawn(request(&program, theirs)?)
         .map_err(|error| Refused { what: "no process is to be had", errno: error.errno })?;
@@ -81,10 +81,6 @@ pub(in super::super) fn start(role: Role) -> Result<Running, Refused> {
         }
     }
     greet(ours, role)
-}
-
-fn because(what: &'static str) -> impl Fn(io::Error) -> Refused {
-    move |error| Refused { what, errno: error.raw_os_error().unwrap_or(libc::EIO) }
 }
 
 /// A sealed file in memory that holds the program.
@@ -104,9 +100,9 @@ fn program() -> Result<OwnedFd, Refused> {
         Some(errno @ (libc::EACCES | libc::EPERM)) => {
             Refused { what: "the host forbids programs in memory (sysctl vm.memfd_noexec)", errno }
         }
-        _ => because("no file in memory is to be had")(error),
+        _ => Refused::because("no file in memory is to be had")(error),
     })?;
-    write(&file).map_err(because("its program can't be written to memory"))?;
+    write(&file).map_err(Refused::because("its program can't be written to memory"))?;
     Ok(file)
 }
 
@@ -131,7 +127,7 @@ fn request(program: &OwnedFd, lifeline: OwnedFd) -> Result<SpawnRequest, Refused
     let path = format!("/proc/self/fd/{}", program.as_raw_fd());
     let list = |text: &str| {
         let mut list = Strings::new();
-        list.push(&[OsStr::new(text)]).map(|()| list).map_err(because("its path is wrong"))
+        list.push(&[OsStr::new(text)]).map(|()| list).map_err(Refused::because("its path is wrong"))
     };
     let mut request = SpawnRequest::new(list(&path)?, list("herder-keeper")?);
     request.env = Some(Arc::default());
@@ -158,8 +154,9 @@ fn greet(lifeline: OwnedFd, role: Role) -> Result<Running, Refused> {
         message.flags |= NURSERY;
     }
     let own = if facts().pidfd { pidfd::open(message.pid).ok() } else { None };
-    lifeline::send(&lifeline, &message, own.as_ref().map(AsFd::as_fd), LIMIT).map_err(because(what))?;
-    let (hello, pidfd) = lifeline::receive(&lifeline, LIMIT).map_err(because(what))?;
+    lifeline::send(&lifeline, &message, own.as_ref().map(AsFd::as_fd), LIMIT)
+        .map_err(Refused::because(what))?;
+    let (hello, pidfd) = lifeline::receive(&lifeline, LIMIT).map_err(Refused::because(what))?;
     if hello.kind != HELLO {
         return Err(Refused { what, errno: libc::EPROTO });
     }

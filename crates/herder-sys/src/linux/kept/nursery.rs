@@ -205,5 +205,5 @@ impl Drop for Nursery {
 
 fn refuse(refused: Refused) -> Refusal {
     let error = io::Error::from_raw_os_error(refused.errno());
-    Refusal::of(format!("the keeper can't be started: {}", refused.what()), &error, "")
+    Refusal::of(format!("the keeper can't be started: {}", refused.what), &error, "")
 }
