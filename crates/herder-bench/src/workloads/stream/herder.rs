@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 use ::herder::output::{Capture, Event, LineOptions, ShareOptions, SharedOutput, Visitor};
 use ::herder::{Child, Command, Containment, Stdio};
 use bytes::Bytes;
-use tokio::io::AsyncReadExt;
 
-use super::{BLOCK, Job, Reader, Use, expect_success, run};
+use super::tokio::count;
+use super::{Job, Reader, Use, expect_success, run};
 
 pub(super) fn readers(what: Use) -> Vec<Reader> {
     match what {
@@ -71,14 +71,8 @@ fn share(child: &mut Child, options: &ShareOptions) -> io::Result<SharedOutput> 
 
 async fn pull(job: Job) -> io::Result<()> {
     let mut child = start(&job)?;
-    let mut stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-    let (mut buffer, mut total) = (vec![0; BLOCK], 0);
-    loop {
-        match stdout.read(&mut buffer).await? {
-            0 => break,
-            count => total += count as u64,
-        }
-    }
+    let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let total = count(stdout).await?;
     child.wait().await?;
     job.expect_bytes(total)
 }

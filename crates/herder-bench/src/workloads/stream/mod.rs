@@ -290,13 +290,18 @@ pub(crate) fn write(total: u64, both: bool, end: u8) -> io::Result<()> {
 
 /// The child: it requires so many bytes on stdin.
 pub(crate) fn read(total: u64) -> io::Result<()> {
-    let mut input = std::fs::File::from(rustix::io::dup(rustix::stdio::stdin())?);
-    let (mut buffer, mut found) = (vec![0; BLOCK], 0);
+    let input = std::fs::File::from(rustix::io::dup(rustix::stdio::stdin())?);
+    let found = count(input)?;
+    if found == total { Ok(()) } else { Err(io::Error::other(format!("{found} of {total} came"))) }
+}
+
+/// The bytes that come until the end, read into one buffer.
+fn count(mut reader: impl Read) -> io::Result<u64> {
+    let (mut buffer, mut total) = (vec![0; BLOCK], 0);
     loop {
-        match input.read(&mut buffer)? {
-            0 if found == total => return Ok(()),
-            0 => return Err(io::Error::other(format!("{found} of {total} came"))),
-            count => found += count as u64,
+        match reader.read(&mut buffer)? {
+            0 => return Ok(total),
+            count => total += count as u64,
         }
     }
 }

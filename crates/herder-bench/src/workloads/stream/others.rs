@@ -7,7 +7,7 @@ use async_process::Command as AsyncCommand;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use subprocess::{Exec, Redirection};
 
-use super::{BLOCK, Job, Reader, Use, expect_success};
+use super::{BLOCK, Job, Reader, Use, count, expect_success};
 
 pub(super) fn readers(what: Use) -> Vec<Reader> {
     match what {
@@ -59,14 +59,8 @@ fn exec(job: &Job) -> Exec {
 }
 
 /// Counts what a library's reader gives.
-fn pulled(job: &Job, mut reader: impl Read) -> io::Result<()> {
-    let (mut buffer, mut total) = (vec![0; BLOCK], 0);
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => return job.expect_bytes(total),
-            count => total += count as u64,
-        }
-    }
+fn pulled(job: &Job, reader: impl Read) -> io::Result<()> {
+    job.expect_bytes(count(reader)?)
 }
 
 async fn async_pull(job: &Job) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use super::{BLOCK, Job, Reader, Use, expect_success};
+use super::{BLOCK, Job, Reader, Use, count, expect_success};
 
 pub(super) fn readers(what: Use) -> Vec<Reader> {
     match what {
@@ -51,14 +51,8 @@ fn file(job: &Job) -> io::Result<()> {
 }
 
 fn bytes(job: &Job) -> io::Result<()> {
-    let (mut child, mut stdout) = start(job)?;
-    let (mut buffer, mut total) = (vec![0; BLOCK], 0);
-    loop {
-        match stdout.read(&mut buffer)? {
-            0 => break,
-            count => total += count as u64,
-        }
-    }
+    let (mut child, stdout) = start(job)?;
+    let total = count(stdout)?;
     child.wait()?;
     job.expect_bytes(total)
 }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::io;
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::{BLOCK, Job, Reader, Use, expect_success, run};
@@ -43,15 +43,20 @@ fn start(job: &Job) -> io::Result<(Child, ChildStdout)> {
     Ok((child, stdout))
 }
 
-async fn pull(job: Job) -> io::Result<()> {
-    let (mut child, mut stdout) = start(&job)?;
+/// The bytes that come until the end, read into one buffer.
+pub(super) async fn count(mut reader: impl AsyncRead + Unpin) -> io::Result<u64> {
     let (mut buffer, mut total) = (vec![0; BLOCK], 0);
     loop {
-        match stdout.read(&mut buffer).await? {
-            0 => break,
+        match reader.read(&mut buffer).await? {
+            0 => return Ok(total),
             count => total += count as u64,
         }
     }
+}
+
+async fn pull(job: Job) -> io::Result<()> {
+    let (mut child, stdout) = start(&job)?;
+    let total = count(stdout).await?;
     child.wait().await?;
     job.expect_bytes(total)
 }
