@@ -68,6 +68,7 @@ mod workloads;
 use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use args::{Action, HELP, Into};
 use contenders::{Takes, Task};
@@ -126,7 +127,10 @@ fn compare(workloads: &[&str], effort: &Effort, into: &Into) -> io::Result<()> {
     let mut report = Report::begin();
     writeln!(io::stdout(), "# Herder and its peers\n\n{}", report.facts())?;
     let mut failed = Vec::new();
-    for workload in workloads {
+    let begin = Instant::now();
+    for (index, workload) in workloads.iter().enumerate() {
+        let (minutes, count) = (begin.elapsed().as_secs_f64() / 60.0, workloads.len());
+        writeln!(io::stderr(), "herder-bench: {minutes:.1} min, {} of {count}: {workload}", index + 1)?;
         match measure(workload, effort) {
             Ok(tables) => {
                 for mut table in tables {
@@ -137,7 +141,10 @@ fn compare(workloads: &[&str], effort: &Effort, into: &Into) -> io::Result<()> {
             }
             Err(error) => failed.push(format!("{workload}: {error}")),
         }
+        // Whoever ends a long run keeps what it has found.
+        report.keep(into)?;
     }
+    report.ends(begin.elapsed());
     report.write(into)?;
     if failed.is_empty() { Ok(()) } else { Err(io::Error::other(failed.join("; "))) }
 }

@@ -7,6 +7,7 @@ mod verdict;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,11 +45,20 @@ impl Report {
         self.machine.iter().map(|fact| format!("- {fact}\n")).collect()
     }
 
+    /// Notes how long it has taken to measure all of it.
+    pub(crate) fn ends(&mut self, elapsed: Duration) {
+        self.machine.push(format!("measured in {:.1} minutes", elapsed.as_secs_f64() / 60.0));
+    }
+
+    /// Writes the JSON alone, if it is asked for.
+    pub(crate) fn keep(&self, into: &Into) -> io::Result<()> {
+        let Some(path) = &into.json else { return Ok(()) };
+        fs::write(path, [serde_json::to_vec_pretty(self)?.as_slice(), b"\n"].concat())
+    }
+
     /// Writes what is asked for.
     pub(crate) fn write(&self, into: &Into) -> io::Result<()> {
-        if let Some(path) = &into.json {
-            fs::write(path, [serde_json::to_vec_pretty(self)?.as_slice(), b"\n"].concat())?;
-        }
+        self.keep(into)?;
         if let Some(folder) = &into.svg {
             fs::create_dir_all(folder)?;
             for workload in self.workloads() {

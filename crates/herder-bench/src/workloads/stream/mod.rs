@@ -10,11 +10,12 @@ mod tokio;
 use std::env;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::Effort;
+use super::rounds::PATIENCE;
 use crate::contenders::{on_runtime, runtime};
 use crate::machine::available_memory;
 use crate::stats::{Shuffle, Spread, spread};
@@ -217,6 +218,7 @@ fn measure(effort: &Effort, what: Use, title: &str, note: &str, mib: u64) -> io:
     let job = job(effort, what, mib)?;
     let readers: Vec<_> = readers(what).into_iter().filter(|(name, _)| effort.wants_way(name)).collect();
     let mut all: Vec<_> = readers.iter().map(|_| (Vec::new(), Vec::new(), None)).collect();
+    let mut spent = vec![Duration::ZERO; readers.len()];
     let mut order: Vec<_> = (0..readers.len()).collect();
     let mut shuffle = Shuffle::new(job.total);
     // Memory is faulted in for each capture anew, which is most of its time: few rounds say it all.
@@ -225,7 +227,7 @@ fn measure(effort: &Effort, what: Use, title: &str, note: &str, mib: u64) -> io:
         shuffle.shuffle(&mut order);
         for &index in &order {
             let (rates, costs, failed) = &mut all[index];
-            if failed.is_some() {
+            if failed.is_some() || spent[index] > PATIENCE {
                 continue;
             }
             let (begin, used) = (Instant::now(), processor_time());
@@ -237,6 +239,7 @@ fn measure(effort: &Effort, what: Use, title: &str, note: &str, mib: u64) -> io:
                 }
                 Err(error) => *failed = Some(error.to_string()),
             }
+            spent[index] += begin.elapsed();
         }
     }
     if let Some(path) = &job.file {
