@@ -219,6 +219,14 @@ pub fn start_keeper() -> Result<(), Refusal> {
     host::start_keeper().map_err(|error| Refusal::of_group(&error))
 }
 
+/// The process id of our keeper, if one runs: for a program that adopts orphans, whose child it may become, and which is
+/// not to end it. It may be gone in the next moment, and another one be there.
+#[doc(hidden)]
+#[must_use]
+pub fn keeper_id() -> Option<u32> {
+    host::keeper_id()
+}
+
 /// What is in force where a mechanism holds the child; `None` for one that this library does not know.
 fn strength_of(mechanism: Mechanism) -> Option<Strength> {
     Some(match mechanism {

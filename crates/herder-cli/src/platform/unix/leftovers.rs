@@ -51,7 +51,13 @@ pub(super) fn come_to_us() -> bool {
 /// Our children that came of the program.
 fn orphans() -> Vec<Pid> {
     let before = BEFORE.get();
-    children().into_iter().filter(|child| before.is_none_or(|before| !before.contains(child))).collect()
+    // Started with the program it is a child of ours as well, and the last that we would wait for: it ends with us.
+    let keeper = herder::contain::keeper_id();
+    let is_ours = |child: &Pid| {
+        before.is_some_and(|before| before.contains(child))
+            || keeper == Some(child.as_raw_nonzero().get().unsigned_abs())
+    };
+    children().into_iter().filter(|child| !is_ours(child)).collect()
 }
 
 /// Without an account of the kernel's: whoever has become our child. Gives whether nobody is left that should not be.

@@ -46,6 +46,14 @@ pub(crate) fn start_keeper() -> io::Result<()> {
     herder_sys::keeper::ensure(None)
 }
 
+/// The process id of our keeper, if one runs.
+pub(crate) fn keeper_id() -> Option<u32> {
+    match herder_sys::keeper::state() {
+        herder_sys::keeper::State::Running { pid } => Some(pid.unsigned_abs()),
+        _ => None,
+    }
+}
+
 /// Whether our standard input is a terminal that a child can use only as a member of our process group.
 pub(crate) fn uses_terminal() -> bool {
     herder_sys::foreground_terminal(io::stdin().as_fd())

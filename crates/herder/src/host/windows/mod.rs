@@ -46,6 +46,11 @@ pub(crate) fn start_keeper() -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "process groups can't be ended on Windows; a job can"))
 }
 
+/// There is none.
+pub(crate) fn keeper_id() -> Option<u32> {
+    None
+}
+
 /// Whether our standard input is our console: a child that is to hear Ctrl-C as we do must stay in our process group.
 pub(crate) fn uses_terminal() -> bool {
     herder_sys::foreground_terminal(io::stdin().as_handle())
