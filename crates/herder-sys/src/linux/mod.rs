@@ -75,6 +75,11 @@ pub const REACHES_GROUPS: bool = true;
 /// Whether [`spawn()`] takes so long that a thread with other things to do should not call it.
 pub const SPAWN_BLOCKS: bool = false;
 
+/// Whether somebody runs who came of a child and has left its group: a scope tells that here.
+pub(crate) fn any_stray(_child: &ProcessHandle) -> bool {
+    false
+}
+
 /// Whether a process was ended, by a signal, and did not end by itself.
 #[must_use]
 pub fn was_ended(status: ExitStatus) -> bool {

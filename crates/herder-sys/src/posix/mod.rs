@@ -12,11 +12,13 @@
 //! | `process` | observe, reap, signal |
 //! | `wait` | waitid(2) and wait4(2) |
 //! | `exit_watch` | a descriptor that tells an exit: a kqueue, where there is one |
+//! | `descent` | who came of a child, on FreeBSD |
 //! | `reaper` | the thread that reaps what was dropped |
 //! | `keeper` | the helper process that ends what we have started when we are gone |
 //! | `scope` | why nothing holds a whole tree here |
 
 mod child;
+mod descent;
 mod exit_watch;
 pub mod keeper;
 mod launch;
@@ -77,6 +79,11 @@ pub fn was_ended(status: ExitStatus) -> bool {
 /// Whether all that are left in a group are dead: nothing tells here.
 pub(crate) fn dead_members_only(_group: i32) -> bool {
     false
+}
+
+/// Whether somebody runs who came of a child that was reaped, and is followed.
+pub(crate) fn any_stray(child: &ProcessHandle) -> bool {
+    child.any_stray()
 }
 
 /// Which processors a thread may use is not inherited in a way that this backend knows of.

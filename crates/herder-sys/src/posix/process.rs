@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::keeper::{self, Slot};
-use super::{cvt, exit_watch, wait};
+use super::{cvt, descent, exit_watch, wait};
 use crate::{Exit, Signal};
 
 /// What may be done to a child by anyone, while someone owns it.
@@ -18,6 +18,8 @@ struct Inner {
     pid: i32,
     exit: Option<OwnedFd>,
     leads_group: bool,
+    /// Whether those who came of it are known, wherever they went.
+    followed: bool,
     keep_survivors: AtomicBool,
     life: Mutex<Life>,
 }
@@ -45,11 +47,12 @@ const LOOKS: u32 = 20;
 
 impl ProcessHandle {
     /// A child that was just born.
-    pub(super) fn new(pid: i32, leads_group: bool) -> Self {
+    pub(super) fn new(pid: i32, leads_group: bool, followed: bool) -> Self {
         Self(Arc::new(Inner {
             pid,
             exit: exit_watch::watch(pid),
             leads_group,
+            followed,
             keep_survivors: AtomicBool::new(false),
             life: Mutex::new(Life::Held(None)),
         }))
@@ -177,6 +180,7 @@ impl ProcessHandle {
         if self.0.leads_group && !self.0.keep_survivors.load(Ordering::Relaxed) {
             // ESRCH: nothing is left, or the child never came to lead a group.
             drop(self.kill(-self.0.pid, libc::SIGKILL));
+            drop(self.kill_strays());
         }
         // Before its number may be another's.
         *slot = None;
@@ -243,7 +247,23 @@ impl ProcessHandle {
         // The group first: one atomic step against forks of its members. Then the child itself, which may have left it.
         let group = if self.0.leads_group { self.kill(-self.0.pid, libc::SIGKILL) } else { Ok(()) };
         let own = self.kill(self.0.pid, libc::SIGKILL);
-        forgive_gone(own).and_then(|()| forgive_gone(group))
+        let strays = self.kill_strays();
+        forgive_gone(own).and_then(|()| forgive_gone(group)).and_then(|()| forgive_gone(strays))
+    }
+
+    /// Kills those who came of the child and have left its group, where they are known. The child is held: its number
+    /// stands for them.
+    fn kill_strays(&self) -> io::Result<()> {
+        // Somebody else may have reaped it (ECHILD).
+        if !self.0.followed || wait::has_exited(self.0.pid, false).is_err() {
+            return Ok(());
+        }
+        descent::kill(self.0.pid)
+    }
+
+    /// Whether somebody runs who came of it.
+    pub(super) fn any_stray(&self) -> bool {
+        self.0.followed && descent::any_runs(self.0.pid)
     }
 
     fn send_all(&self, signal: i32) -> io::Result<()> {

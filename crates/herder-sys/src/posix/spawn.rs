@@ -11,7 +11,7 @@ use super::owner::Process;
 use super::plan::Plan;
 use super::process::ProcessHandle;
 use super::signals::{self, Blocked};
-use super::{cvt, fd, posix_spawn, reaper};
+use super::{cvt, descent, fd, posix_spawn, reaper};
 use crate::{Group, LaunchError, Signal, SpawnRequest, SpawnStep, Spawned};
 
 /// Starts a child from the calling thread, whose signal mask is unchanged afterwards, whatever happens.
@@ -49,6 +49,8 @@ pub(crate) fn spawn_with_mask(
     let slot = dies_with(request.die_with_owner).map_err(at(SpawnStep::DieWithOwner))?;
     let leads_group = matches!(request.group, Group::New | Group::NewSession | Group::Join(0));
     let (latch, whole_group) = (request.latch, request.end_with_owner);
+    // Who asks for the strongest that there is has those who leave the group ended, too.
+    let followed = whole_group && leads_group && descent::begin();
     let plan = Plan::new(request, mask).map_err(at(SpawnStep::Prepare))?;
     let (pid, launch) = match posix_spawn::spawn(&plan) {
         Some(pid) => (pid, Launch::over(latch.then(fd::at_end).transpose().ok().flatten())),
@@ -60,7 +62,7 @@ pub(crate) fn spawn_with_mask(
         // SAFETY: numbers only; the child is not reaped, so the number is its own.
         unsafe { libc::setpgid(pid, pid) };
     }
-    let process = Process::new(ProcessHandle::new(pid, leads_group));
+    let process = Process::new(ProcessHandle::new(pid, leads_group, followed));
     if let Some(slot) = slot {
         // If that fails, the drop ends the child.
         process.end_alone(slot).map_err(at(SpawnStep::DieWithOwner))?;

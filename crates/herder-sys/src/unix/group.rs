@@ -2,11 +2,11 @@
 
 use super::cvt;
 use crate::ProcessHandle;
-use crate::sys::dead_members_only;
+use crate::sys::{any_stray, dead_members_only};
 
 impl ProcessHandle {
-    /// Whether nobody runs any more in the group that the child led; `None` if it led none, or was not reaped yet: it is a
-    /// member itself.
+    /// Whether nobody runs any more in the group that the child led, and nobody who left it where that is known (FreeBSD);
+    /// `None` if it led none, or was not reaped yet: it is a member itself.
     ///
     /// Those that were killed take a moment to end, and some kernels count them until their parent has reaped them: ask
     /// again. Long afterwards the number may be another group's, which is `false`, too. `true` is always so.
@@ -19,7 +19,7 @@ impl ProcessHandle {
         let group = self.pid();
         // SAFETY: numbers only; no signal is sent.
         match cvt(unsafe { libc::kill(-group, 0) }) {
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Some(true),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Some(!any_stray(self)),
             // A member that we may not signal: another user's. On macOS, whose kernel passes over the dead and says this
             // of a group in which nobody else is, it is soon ESRCH.
             Err(_) => Some(false),

@@ -9,6 +9,7 @@
 //! | `fd` | pipes, descriptor flags, and small questions |
 //! | `group` | whether anybody is left in the group that a child led |
 //! | `refused` | why there is no keeper |
+//! | `subtree` | what FreeBSD's list of those below us says |
 //! | `stamp` | pipes whose writes have times, on Linux |
 //! | `sizes` | how large arguments and environment may be |
 
@@ -21,6 +22,8 @@ pub(crate) mod refused;
 pub(crate) mod sizes;
 #[cfg(target_os = "linux")]
 pub(crate) mod stamp;
+#[cfg(any(target_os = "freebsd", test))]
+pub(crate) mod subtree;
 pub(crate) mod thread;
 
 use std::io;
