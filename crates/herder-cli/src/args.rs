@@ -12,7 +12,7 @@ use crate::{duration, help, size};
 
 mod output;
 
-pub(crate) use output::OutputArgs;
+pub(crate) use output::{Merge, OutputArgs};
 
 #[derive(Debug, Parser)]
 #[command(name = "herder", version, about = help::ABOUT, after_help = help::MAIN, propagate_version = true)]

@@ -21,6 +21,8 @@ pub(crate) struct Relay<'a, W> {
     /// Decorated lines on their way to be shown, and how much of them has gone.
     pending: Vec<u8>,
     gone: usize,
+    /// When what comes was written, if that is known.
+    at: Option<SystemTime>,
 }
 
 impl<'a, W: AsyncWrite + Unpin> Relay<'a, W> {
@@ -30,7 +32,12 @@ impl<'a, W: AsyncWrite + Unpin> Relay<'a, W> {
         tee: Option<Part<'a>>,
         watch: Option<Watch<'a>>,
     ) -> Self {
-        Self { shown, decorator, tee, watch, pending: Vec::new(), gone: 0 }
+        Self { shown, decorator, tee, watch, pending: Vec::new(), gone: 0, at: None }
+    }
+
+    /// Says when what comes next was written. Otherwise it is taken for written when it comes.
+    pub(crate) fn written_at(&mut self, at: SystemTime) {
+        self.at = Some(at);
     }
 
     /// How many bytes are not shown: see [`Passthrough::omitted`].
@@ -42,7 +49,7 @@ impl<'a, W: AsyncWrite + Unpin> Relay<'a, W> {
     pub(crate) fn end(&mut self) {
         if let Some(decorator) = &mut self.decorator {
             let start = self.pending.len();
-            decorator.end(SystemTime::now(), &mut self.pending);
+            decorator.end(self.at.unwrap_or_else(SystemTime::now), &mut self.pending);
             if let Some(tee) = &mut self.tee {
                 tee.push(&self.pending[start..]);
             }
@@ -88,7 +95,7 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Relay<'_, W> {
         ready!(this.poll_pending(context))?;
         let count = match &mut this.decorator {
             Some(decorator) => {
-                decorator.push(bytes, SystemTime::now(), &mut this.pending);
+                decorator.push(bytes, this.at.unwrap_or_else(SystemTime::now), &mut this.pending);
                 bytes.len()
             }
             None => ready!(Pin::new(&mut this.shown).poll_write(context, bytes))?,

@@ -149,6 +149,16 @@ pub(crate) struct Flow {
     pub(crate) omitted: [u64; 2],
     pub(crate) tee: Option<Written>,
     pub(crate) ready: Option<Seen>,
+    /// What came of both streams, where we have read them ourselves.
+    pub(crate) told: Option<[Told; 2]>,
+}
+
+/// What came of one stream that we have read ourselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) bytes: u64,
+    pub(crate) redactions: u64,
+    pub(crate) end: OutputEnd,
 }
 
 /// What a run tells about its scope that its report does not.
@@ -240,8 +250,8 @@ impl Json {
             elapsed_ms: millis(report.elapsed()),
             drained_ms: millis(report.drained()),
             usage: report.usage().map(usage),
-            stdout: stream(report.stdout_report(), flow.omitted[0]),
-            stderr: stream(report.stderr_report(), flow.omitted[1]),
+            stdout: stream(report.stdout_report(), flow, 0),
+            stderr: stream(report.stderr_report(), flow, 1),
             tee: flow.tee.as_ref().map(|tee| OutputFile { error: tee.error.clone(), ..file(&tee.report) }),
             ready: flow.ready.as_ref().map(ready),
             attempts: report.attempts().iter().map(attempt).collect(),
@@ -295,17 +305,22 @@ fn usage(usage: &Usage) -> JsonUsage {
     }
 }
 
-fn stream(report: &StreamReport, dropped: u64) -> Option<Stream> {
-    let (end, error) = match report.end() {
+fn stream(report: &StreamReport, flow: &Flow, index: usize) -> Option<Stream> {
+    let told = match &flow.told {
+        Some(told) => told[index].clone(),
+        None => Told { bytes: report.total(), redactions: report.redactions(), end: report.end().clone() },
+    };
+    let (end, error) = match told.end {
         OutputEnd::NotCaptured => return None,
         OutputEnd::Eof => ("eof", None),
         OutputEnd::StillHeld => ("still_held", None),
         OutputEnd::NotTaken => ("not_taken", None),
-        OutputEnd::Failed { message, .. } => ("failed", Some(message.clone())),
+        OutputEnd::Failed { message, .. } => ("failed", Some(message)),
         _ => ("other", None),
     };
-    let (spill, redactions) = (report.spill().map(file), report.redactions());
-    Some(Stream { bytes: report.total(), dropped, end, error, spill, redactions })
+    let spill = report.spill().map(file);
+    let dropped = flow.omitted[index];
+    Some(Stream { bytes: told.bytes, dropped, end, error, spill, redactions: told.redactions })
 }
 
 fn file(report: &FileReport) -> OutputFile {
@@ -359,6 +374,7 @@ fn kind(kind: SpawnErrorKind) -> &'static str {
         SpawnErrorKind::Stalled => "stalled",
         SpawnErrorKind::Containment => "containment",
         SpawnErrorKind::Spill => "spill",
+        SpawnErrorKind::Unsupported => "unsupported",
         _ => "other",
     }
 }

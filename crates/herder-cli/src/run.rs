@@ -8,7 +8,7 @@ use herder::output::{OutputEnd, StreamReport};
 use herder::{Cause, Child, Report, RunError};
 use tokio::io::AsyncWrite;
 
-use crate::args::{LeakKind, RunArgs};
+use crate::args::{LeakKind, Merge, RunArgs};
 use crate::decorate::Decorator;
 use crate::duration;
 use crate::exit_code::Exit;
@@ -23,6 +23,8 @@ use crate::scope;
 use crate::signals::{Charge, attend};
 use crate::stall::{self, Stall, Stream};
 use crate::tee::{self, Tee, Written};
+
+mod in_order;
 
 /// Runs it, and gives how `herder` ends.
 pub(crate) fn run(args: RunArgs) -> Exit {
@@ -169,13 +171,17 @@ struct Relaying<'a> {
 }
 
 /// Waits for the program and passes on what it writes.
-async fn join(child: Child, relaying: Relaying<'_>, stall: &Stall) -> Result<Run, RunError> {
-    let Relaying { output, name, voice, begin } = relaying;
-    let Output::Through(through) = output else {
+async fn join(child: Child, mut relaying: Relaying<'_>, stall: &Stall) -> Result<Run, RunError> {
+    let Relaying { name, voice, begin, .. } = relaying;
+    let Output::Through(through) = std::mem::replace(&mut relaying.output, Output::Inherited) else {
         let report = child.wait_with_output().await?;
         return Ok(Run { report, flow: Flow::default(), troubles: Vec::new(), awaits: false });
     };
-    let Through { window, style, merged, tee, ready } = through;
+    if through.merge == Some(Merge::Exact) {
+        return in_order::join(child, relaying, through, stall).await;
+    }
+    let Through { window, style, merge, tee, ready } = through;
+    let merged = merge.is_some();
     let tee = tee.map(Tee::new);
     let ready = ready.map(|line| Ready::new(line, name, voice, begin));
     let alone = merged || !style.is_plain();
@@ -195,18 +201,21 @@ async fn join(child: Child, relaying: Relaying<'_>, stall: &Stall) -> Result<Run
         finish(&mut out, report.stdout_report(), &report.stdout, &mut troubles, "stdout").await,
         finish(&mut err, report.stderr_report(), &report.stderr, &mut troubles, "stderr").await,
     ];
-    let tee = match &tee {
-        // Who is to end has waited long enough.
-        Some(tee) if stall.is_asked() => Some(tee.finish(stall::PATIENCE).await),
-        Some(tee) => Some(tee.finish(tee::PATIENCE).await),
-        None => None,
-    };
-    if tee.as_ref().is_some_and(|file| file.error.is_some()) {
+    let tee = close(tee.as_ref(), stall, &mut troubles).await;
+    let flow = Flow { omitted, tee, ready: ready.as_ref().and_then(Ready::seen).cloned(), told: None };
+    Ok(Run { report, flow, troubles, awaits: ready.is_some() })
+}
+
+/// Waits until the file has everything.
+async fn close(tee: Option<&Tee>, stall: &Stall, troubles: &mut Vec<Trouble>) -> Option<Written> {
+    // Who is to end has waited long enough.
+    let patience = if stall.is_asked() { stall::PATIENCE } else { tee::PATIENCE };
+    let written = tee?.finish(patience).await;
+    if written.error.is_some() {
         // It is the file that took no more, and that is told.
         troubles.retain(|trouble| trouble.message != NOBODY_READS);
     }
-    let flow = Flow { omitted, tee, ready: ready.as_ref().and_then(Ready::seen).cloned() };
-    Ok(Run { report, flow, troubles, awaits: ready.is_some() })
+    Some(written)
 }
 
 /// Shows what is left of a stream, and says how much of it was not shown.
@@ -255,12 +264,14 @@ fn tell(plan: &Plan, run: &Run) {
     for Trouble { stream, message } in troubles {
         say(&format!("can't pass on the {stream} of {name}: {message}"));
     }
-    for (stream, output) in [("stdout", report.stdout_report()), ("stderr", report.stderr_report())] {
+    let told = run.flow.told.as_ref();
+    let reports = [("stdout", report.stdout_report()), ("stderr", report.stderr_report())];
+    for (index, (stream, output)) in reports.into_iter().enumerate() {
         if let Some((spill, error)) = output.spill().and_then(|spill| Some((spill, spill.error_message()?))) {
             let path = spill.path().display();
             say(&format!("{path} is not complete: {error} after {} bytes", spill.written()));
         }
-        if *output.end() == OutputEnd::StillHeld {
+        if *told.map_or_else(|| output.end(), |told| &told[index].end) == OutputEnd::StillHeld {
             plan.voice.inform(&format!(
                 "something that {name} started still holds its {stream}; not waiting for it"
             ));

@@ -3,10 +3,19 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use herder::output::Rotation;
 
 use crate::size;
+
+/// How two streams become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Merge {
+    /// The program has one stream
+    Plain,
+    /// The program has two, whose writes the kernel stamps (Linux)
+    Exact,
+}
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -54,8 +63,14 @@ pub(crate) struct OutputArgs {
     pub(crate) redact: Vec<String>,
 
     /// Let standard error go where standard output goes: one stream, in the exact order
-    #[arg(long)]
-    pub(crate) merge: bool,
+    ///
+    /// --merge=exact (Linux) leaves the program two streams and puts what it writes to them in the exact order, so that
+    /// --prefix and --json can still tell them apart, and --timestamps has the times of the writes. The program can tell
+    /// the difference, as its streams are local sockets: it can't open /dev/stdout and /dev/stderr, a write of more than
+    /// some 416 KiB fails, there is no SIGPIPE, and some programs (Node.js) don't know what to do with them. Not together
+    /// with --head, --tail, --spill and --idle.
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "plain")]
+    pub(crate) merge: Option<Merge>,
 
     /// Say when a line of either stream matches this pattern: the program is ready
     ///

@@ -8,6 +8,7 @@
 //! | `adopt`, `settle_orphans`, `reap`, `let_go` | what is left when the program has ended |
 //! | `surround`, `variable`, `pass_descriptors`, `descriptor`, `check_folder` | what is typed, and means something else on each |
 //! | `stdout_has_reader`, `stderr_has_reader` | who reads what we write |
+//! | `STAMPS` | whether it is told when each write was made |
 //! | `signal_of`, `dumped_core`, `end` | how a program ended, and how we end |
 //! | `Host` | what `doctor` tells of the system |
 //! | `init` | the command of that name |

@@ -7,7 +7,7 @@ use herder::output::{LogFile, Redact};
 use herder::{Capture, Command, Stdio};
 use regex::Regex;
 
-use crate::args::OutputArgs;
+use crate::args::{Merge, OutputArgs};
 use crate::decorate::Style;
 use crate::passthrough::Window;
 use crate::platform;
@@ -27,8 +27,8 @@ pub(crate) struct Through {
     /// How much is shown, if not all.
     pub(crate) window: Option<Window>,
     pub(crate) style: Style,
-    /// Both streams are one.
-    pub(crate) merged: bool,
+    /// How both streams become one, if they do.
+    pub(crate) merge: Option<Merge>,
     pub(crate) tee: Option<LogFile>,
     pub(crate) ready: Option<Regex>,
 }
@@ -39,8 +39,9 @@ pub(super) fn output(
     args: &OutputArgs,
     idle: Option<Duration>,
 ) -> Result<Output, String> {
-    if args.merge {
-        command.stderr(Stdio::to_stdout());
+    let exact = args.merge == Some(Merge::Exact);
+    if exact {
+        check_exact(args, idle)?;
     }
     let window = (args.head.is_some() || args.tail.is_some())
         .then(|| Window { head: args.head.unwrap_or(0) as u64, tail: args.tail.unwrap_or(0) });
@@ -50,7 +51,10 @@ pub(super) fn output(
     let tee = tee(args)?;
     let file = tee.is_some() || args.spill.is_some();
     let sees = window.is_some() || !style.is_plain() || ready.is_some() || !redact.is_empty();
-    if !file && !sees && idle.is_none() {
+    if !file && !sees && !exact && idle.is_none() {
+        if args.merge.is_some() {
+            command.stderr(Stdio::to_stdout());
+        }
         return Ok(Output::Inherited);
     }
     let mut capture = Capture::tail(window.map_or(0, |window| window.tail));
@@ -58,11 +62,30 @@ pub(super) fn output(
         check_spill(path)?;
         capture = capture.spill_to(path);
     }
-    command.stdout(Stdio::piped()).capture(capture).redact(redact);
-    if !args.merge {
-        command.stderr(Stdio::piped());
+    let (stdout, stderr) = match args.merge {
+        None => (Stdio::piped(), Stdio::piped()),
+        Some(Merge::Plain) => (Stdio::piped(), Stdio::to_stdout()),
+        Some(Merge::Exact) => (Stdio::stamped(), Stdio::stamped()),
+    };
+    command.stdout(stdout).stderr(stderr).capture(capture).redact(redact);
+    Ok(Output::Through(Through { window, style, merge: args.merge, tee, ready }))
+}
+
+/// What the exact order of two streams can't be had with: the library reads no stream then.
+fn check_exact(args: &OutputArgs, idle: Option<Duration>) -> Result<(), String> {
+    if !platform::STAMPS {
+        return Err("--merge=exact: only Linux tells when a write was made; --merge has one stream".into());
     }
-    Ok(Output::Through(Through { window, style, merged: args.merge, tee, ready }))
+    let others = [
+        ("--head", args.head.is_some()),
+        ("--tail", args.tail.is_some()),
+        ("--spill", args.spill.is_some()),
+        ("--idle", idle.is_some()),
+    ];
+    match others.into_iter().find(|(_, given)| *given) {
+        Some((name, _)) => Err(format!("--merge=exact: it can't be had with {name}; --merge can")),
+        None => Ok(()),
+    }
 }
 
 fn redaction(patterns: &[String]) -> Result<Redact, String> {
@@ -149,6 +172,10 @@ mod tests {
         ] {
             assert!(through(line).is_some_and(|through| through.window.is_none()), "{line:?}");
         }
+        assert_eq!(through(&["--merge=plain", "--prefix"]).unwrap().merge, Some(Merge::Plain));
+        if platform::STAMPS {
+            assert_eq!(through(&["--merge=exact"]).unwrap().merge, Some(Merge::Exact));
+        }
         let window = |line: &[&str]| through(line).unwrap().window.unwrap();
         assert_eq!(window(&["--head", "1K"]), Window { head: 1024, tail: 0 });
         assert_eq!(window(&["--tail", "7"]), Window { head: 0, tail: 7 });
@@ -158,6 +185,10 @@ mod tests {
     fn what_is_wrong_is_said() {
         let wrong = |line: &[&str]| resolved(line).unwrap_err();
         assert!(wrong(&["--spill", "/no/such/out"]).contains("/no/such"));
+        for other in [["--head", "1"], ["--tail", "1"], ["--spill", "x"], ["--idle", "1"]] {
+            let told = if platform::STAMPS { other[0] } else { "only Linux" };
+            assert!(wrong(&["--merge=exact", other[0], other[1]]).contains(told), "{other:?}");
+        }
         assert!(wrong(&["--tee", "/no/such/out"]).contains("/no/such/out"));
         #[cfg(unix)]
         assert!(wrong(&["--tee", "/dev/null", "--rotate", "1K,2"]).contains("regular file"));

@@ -11,8 +11,8 @@ mod doctor;
 mod exit_codes;
 mod flow;
 mod help;
-// For Linux, with its engine: another one's keeper would be one of the orphans.
-#[cfg(all(unix, not(herder_portable)))]
+mod in_order;
+#[cfg(unix)]
 mod init;
 mod json;
 mod limits;

@@ -95,6 +95,12 @@ impl Ordered {
         self.sides[origin as usize].end.as_ref()
     }
 
+    /// How many stretches of one of the streams [`Command::redact`](crate::Command::redact) has had replaced so far.
+    #[must_use]
+    pub fn redactions(&self, origin: Origin) -> u64 {
+        self.sides[origin as usize].redactor.stretches()
+    }
+
     /// Goes on line by line: those of each stream, in the order in which their ends were written.
     pub fn lines(self, options: LineOptions) -> OrderedLines {
         let splitters = [LineSplitter::new(options.clone()), LineSplitter::new(options)];

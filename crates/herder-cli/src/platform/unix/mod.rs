@@ -40,6 +40,9 @@ pub(crate) const GROUPS_HOLD: bool = true;
 /// Orphans come to us where nothing else tells who is left.
 pub(crate) const ADOPTS: bool = cfg!(target_os = "linux");
 
+/// Whether the kernel tells when each write was made.
+pub(crate) const STAMPS: bool = cfg!(target_os = "linux");
+
 /// Whether each signal that asks a program to end says something else to it.
 pub(crate) const SIGNALS_DIFFER: bool = true;
 

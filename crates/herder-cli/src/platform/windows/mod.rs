@@ -30,6 +30,9 @@ pub(crate) const GROUPS_HOLD: bool = false;
 /// Orphans come to nobody.
 pub(crate) const ADOPTS: bool = false;
 
+/// Whether the kernel tells when each write was made.
+pub(crate) const STAMPS: bool = false;
+
 /// Whether each signal that asks a program to end says something else to it: all are the same Ctrl-Break.
 pub(crate) const SIGNALS_DIFFER: bool = false;
 
