@@ -98,6 +98,10 @@ Examples:
   Both streams as one, in the exact order, without tokens in it:
     herder run --merge --redact 'token=\\S+' ./deploy > deploy.log
 
+  The same order, with the name of its stream and the time of its write before
+  each line (Linux):
+    herder run --merge=exact --prefix --timestamps ./web
+
   A failure unless it says that it is ready:
     herder run --ready-line '^listening on' --json run.json ./web
 

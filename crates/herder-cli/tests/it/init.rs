@@ -111,6 +111,7 @@ async fn signals_are_passed_on() {
 }
 
 #[tokio::test]
+#[cfg_attr(herder_portable, ignore = "its keeper is one of the orphans, and stays")]
 async fn orphans_are_reaped_while_the_command_runs() {
     for place in places().await {
         let line =

@@ -87,6 +87,10 @@ pub enum Strength {
     Child,
     /// The child and all its descendants but those that left its process group (setpgid(2), setsid(2)). Where
     /// [`Containment::Auto`] chose it, the group ends with our program, too; else only the child does.
+    ///
+    /// On FreeBSD, where [`Containment::Auto`] chose it, kills and drops reach those that left the group as well: our
+    /// program becomes a reaper (procctl(2)), the parent of all orphans below it, which a thread of ours reaps. (It was
+    /// never run there.)
     Group,
     /// The child and all its descendants, found by our keeper: verified, but by searching.
     Keeper,
