@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use herder::Signal;
 use serde_json::Value;
 
-use crate::support::{Running, eventually, is_root, output, script, state, stderr, stdout};
+use crate::support::{Running, SOON, eventually, is_root, output, script, state, stderr, stdout};
 
 /// The program's descendants that try to get away: their pids are printed, one a line.
 const AWAY: [&str; 3] = ["spawn:pid,hang", "spawn-setsid:pid,hang", "spawn-detached:pid,hang"];
@@ -167,6 +167,20 @@ async fn who_is_left_can_be_told_and_left_alone() {
         assert!(runs(pid), "{disabled:?}");
         end(pid);
     }
+}
+
+/// What the library itself has started to watch over the program is an orphan, too, with the engine for other systems.
+#[tokio::test]
+async fn the_keeper_is_not_taken_for_somebody_who_was_left() {
+    for options in [["--scope", "group"], ["--scope", "auto"]] {
+        for leak in ["report", "fail"] {
+            let report = output(&script(&[&options[..], &["--leak", leak]].concat(), &["exit:0"])).await;
+            assert_eq!((report.status.code(), stderr(&report).as_str()), (Some(0), ""), "{options:?} {leak}");
+        }
+    }
+    let stopped = output(&script(&["-t", SOON, "-k", "10s", "--scope", "group", "-q"], &["hang"])).await;
+    // It was not asked to end, and so it was not waited for.
+    assert_eq!((stopped.status.code(), stderr(&stopped).as_str()), (Some(124), ""));
 }
 
 /// Nobody has a scope whose owner was the parent of the program.

@@ -107,7 +107,7 @@ fn reap_adopted(exits: &OwnedFd) {
         match told {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             // Somebody closed a descriptor that is not theirs; nothing tells us any more.
-            Err(_) => return,
+            Err(_) => return release(),
             Ok(_) => {}
         }
         // No memory: the next exit is another occasion.
@@ -117,6 +117,14 @@ fn reap_adopted(exits: &OwnedFd) {
             drop(wait::reap(orphan));
         }
     }
+}
+
+/// Lets the next reaper above have the orphans; nobody is followed any more.
+fn release() {
+    let mut reaper = REAPER.lock().unwrap_or_else(PoisonError::into_inner);
+    *reaper = Some((std::process::id(), false));
+    // EINVAL: we are none any more.
+    drop(control(libc::PROC_REAP_RELEASE, std::ptr::null_mut::<()>()));
 }
 
 /// Who is below us.
