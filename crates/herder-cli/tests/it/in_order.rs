@@ -1,5 +1,6 @@
 //! Both streams as one in the exact order of their writes, each with its name.
 
+#[cfg(not(target_os = "linux"))]
 use crate::support::{output, script, stderr, stdout};
 
 const EXACT: &str = "--merge=exact";
