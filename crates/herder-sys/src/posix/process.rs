@@ -20,6 +20,8 @@ struct Inner {
     leads_group: bool,
     keep_survivors: AtomicBool,
     life: Mutex<Life>,
+    /// Whether the life is `Held`, for those who may not wait for the lock: a forked copy of us would for ever.
+    held: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl ProcessHandle {
             leads_group,
             keep_survivors: AtomicBool::new(false),
             life: Mutex::new(Life::Held(None)),
+            held: AtomicBool::new(true),
         }))
     }
 
@@ -117,7 +120,7 @@ impl ProcessHandle {
     /// Whether the child has not been reaped yet.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        matches!(*self.life(), Life::Held(_))
+        self.0.held.load(Ordering::Acquire)
     }
 
     /// Whether the child has exited. It is not reaped.
@@ -184,8 +187,9 @@ impl ProcessHandle {
         match exit {
             Ok(Some(exit)) => *life = Life::Reaped(exit),
             Err(ref error) if error.raw_os_error() == Some(libc::ECHILD) => *life = Life::Lost,
-            _ => {}
+            _ => return exit,
         }
+        self.0.held.store(false, Ordering::Release);
         exit
     }
 
