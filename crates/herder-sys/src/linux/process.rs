@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::keeper::{self, Watch};
 use super::kept::{Cord, News};
@@ -26,14 +26,16 @@ struct Inner {
     keep_survivors: AtomicBool,
     /// Until it is reaped.
     watch: Mutex<Option<Watch>>,
-    life: Mutex<Life>,
+    /// Not there while the child runs, or is a zombie: its pid, and the id of the group it leads, are its own until it
+    /// is reaped. In a box, as most of those who are alive at once have none.
+    end: OnceLock<End>,
+    /// Taken by who reaps it, and by who relies on that nobody does.
+    turn: Mutex<()>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Life {
-    /// Running, or a zombie: its pid, and the id of the group it leads, are its own until it is reaped.
-    Held,
-    Reaped(Exit),
+#[derive(Debug)]
+enum End {
+    Reaped(Box<Exit>),
     /// Somebody else reaped it, and the kernel could not tell the status any more.
     Lost,
 }
@@ -64,7 +66,8 @@ impl ProcessHandle {
             leads_group,
             keep_survivors: AtomicBool::new(false),
             watch: Mutex::new(None),
-            life: Mutex::new(Life::Held),
+            end: OnceLock::new(),
+            turn: Mutex::new(()),
         }))
     }
 
@@ -115,14 +118,16 @@ impl ProcessHandle {
         Ok(())
     }
 
-    fn life(&self) -> MutexGuard<'_, Life> {
-        self.0.life.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps it from being reaped while the answer lives; `None` if it was reaped.
+    fn hold(&self) -> Option<MutexGuard<'_, ()>> {
+        let turn = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_held().then_some(turn)
     }
 
-    /// Whether the child has not been reaped yet.
+    /// Whether the child has not been reaped yet. Waits for nobody.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        matches!(*self.life(), Life::Held)
+        self.0.end.get().is_none()
     }
 
     /// Whether the child has exited. It is not reaped.
@@ -134,10 +139,7 @@ impl ProcessHandle {
     ///
     /// As waitid(2), none of which is to be expected.
     pub fn has_exited(&self) -> io::Result<bool> {
-        let life = self.life();
-        if !matches!(*life, Life::Held) {
-            return Ok(true);
-        }
+        let Some(_held) = self.hold() else { return Ok(true) };
         self.look(libc::WNOHANG)
     }
 
@@ -204,11 +206,11 @@ impl ProcessHandle {
     }
 
     fn reap_held(&self, seen: bool) -> io::Result<Option<Exit>> {
-        let mut life = self.life();
-        match *life {
-            Life::Reaped(exit) => return Ok(Some(exit)),
-            Life::Lost => return Err(io::Error::from_raw_os_error(libc::ECHILD)),
-            Life::Held => {}
+        let held = self.hold();
+        match self.0.end.get() {
+            Some(End::Reaped(exit)) => return Ok(Some(**exit)),
+            Some(End::Lost) => return Err(io::Error::from_raw_os_error(libc::ECHILD)),
+            None => {}
         }
         if self.0.leads_group && !self.0.keep_survivors.load(Ordering::Relaxed) {
             if !seen && !self.look(libc::WNOHANG)? {
@@ -221,11 +223,14 @@ impl ProcessHandle {
             None => self.take_exit(),
             Some(cord) => self.take_told(cord),
         };
-        match exit {
-            Ok(Some(exit)) => *life = Life::Reaped(exit),
-            Err(ref error) if error.raw_os_error() == Some(libc::ECHILD) => *life = Life::Lost,
-            _ => {}
-        }
+        let end = match &exit {
+            Ok(Some(exit)) => Some(End::Reaped(Box::new(*exit))),
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Some(End::Lost),
+            _ => None,
+        };
+        // Under the guard nobody else has set it.
+        end.into_iter().for_each(|end| drop(self.0.end.set(end)));
+        drop(held);
         exit
     }
 
@@ -283,8 +288,8 @@ impl ProcessHandle {
         if self.0.cord.is_some() {
             return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
         }
-        let life = self.life();
-        if !matches!(*life, Life::Held) || self.look(libc::WNOHANG)? {
+        let held = self.hold();
+        if held.is_none() || self.look(libc::WNOHANG)? {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
         act(self.0.pid)
@@ -296,11 +301,8 @@ impl ProcessHandle {
     ///
     /// As kill(2): no permission, for a child that changed its user.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        let life = self.life();
-        match *life {
-            Life::Held => forgive_gone(self.send(signal.as_raw())),
-            _ => Ok(()),
-        }
+        let Some(_held) = self.hold() else { return Ok(()) };
+        forgive_gone(self.send(signal.as_raw()))
     }
 
     /// Sends `signal` to the group that the child leads, or to the child alone if it leads none.
@@ -309,11 +311,8 @@ impl ProcessHandle {
     ///
     /// As kill(2): no permission for any of its members.
     pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
-        let life = self.life();
-        match *life {
-            Life::Held => forgive_gone(self.send_all(signal.as_raw())),
-            _ => Ok(()),
-        }
+        let Some(_held) = self.hold() else { return Ok(()) };
+        forgive_gone(self.send_all(signal.as_raw()))
     }
 
     /// Kills the child and the group that it leads.
@@ -322,10 +321,7 @@ impl ProcessHandle {
     ///
     /// As kill(2): no permission.
     pub fn kill_all(&self) -> io::Result<()> {
-        let life = self.life();
-        if !matches!(*life, Life::Held) {
-            return Ok(());
-        }
+        let Some(_held) = self.hold() else { return Ok(()) };
         // The group first: one atomic step against forks of its members. Then the child itself, which may not have
         // come to lead its group yet, or may have left it.
         let group = if self.0.leads_group { self.kill_group(libc::SIGKILL) } else { Ok(()) };

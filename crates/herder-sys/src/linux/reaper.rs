@@ -62,13 +62,9 @@ pub(super) fn retry() {
 }
 
 fn hand_over(waiting: &mut Vec<ProcessHandle>) {
-    waiting.retain(|child| matches!(child.reap(), Ok(None)));
-    if !waiting.is_empty()
-        && let Ok(reaper) = running()
-    {
-        for child in waiting.drain(..) {
-            reaper.watch(child);
-        }
+    match running() {
+        Ok(reaper) => waiting.drain(..).for_each(|child| reaper.watch(child)),
+        Err(_) => waiting.retain(|child| matches!(child.reap(), Ok(None))),
     }
     ANY_WAITING.store(!waiting.is_empty(), Ordering::Relaxed);
 }

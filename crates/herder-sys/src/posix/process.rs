@@ -22,6 +22,8 @@ struct Inner {
     followed: bool,
     keep_survivors: AtomicBool,
     life: Mutex<Life>,
+    /// Whether the life is `Held`, for those who may not wait for the lock: a forked copy of us would for ever.
+    held: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,7 @@ impl ProcessHandle {
             followed,
             keep_survivors: AtomicBool::new(false),
             life: Mutex::new(Life::Held(None)),
+            held: AtomicBool::new(true),
         }))
     }
 
@@ -120,7 +123,7 @@ impl ProcessHandle {
     /// Whether the child has not been reaped yet.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        matches!(*self.life(), Life::Held(_))
+        self.0.held.load(Ordering::Acquire)
     }
 
     /// Whether the child has exited. It is not reaped.
@@ -188,8 +191,9 @@ impl ProcessHandle {
         match exit {
             Ok(Some(exit)) => *life = Life::Reaped(exit),
             Err(ref error) if error.raw_os_error() == Some(libc::ECHILD) => *life = Life::Lost,
-            _ => {}
+            _ => return exit,
         }
+        self.0.held.store(false, Ordering::Release);
         exit
     }
 

@@ -54,7 +54,7 @@ fn sender() -> io::Result<Sender<Job>> {
         Some((owner, sender)) if *owner == std::process::id() => Ok(sender.clone()),
         _ => {
             let (sender, jobs) = channel::<Job>();
-            start("herder-spawn", move || {
+            start_but("herder-spawn", Some(libc::SIGCHLD), move || {
                 run_anywhere();
                 for job in jobs {
                     // What `done` panics about is its own affair. The end of this thread would be everybody's:
@@ -70,19 +70,33 @@ fn sender() -> io::Result<Sender<Job>> {
 
 /// Starts a thread of ours: a small stack, and no signal of the program is handled there.
 pub(crate) fn start(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
+    start_but(name, None, run)
+}
+
+/// As [`start`]; one signal is blocked there only if it is for the caller.
+///
+/// For who makes children that is SIGCHLD. By default it is ignored, and costs nothing then, unless the thread that
+/// made the child blocks it: "blocked signals are never ignored" (`sig_ignored` in kernel/signal.c). Each exit would
+/// wake some other thread of the program, only to drop it. A program that blocks it in all its threads, to take it by
+/// sigwait(3), still gets it.
+fn start_but(name: &str, signal: Option<i32>, run: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
     let body = move || {
-        block_signals();
+        block_signals_but(signal);
         run();
     };
     let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(128 * 1024).spawn(body)?;
     Ok(thread.thread().clone())
 }
 
-fn block_signals() {
+fn block_signals_but(signal: Option<i32>) {
     // SAFETY: all zeroes is a valid signal set.
-    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: writes to a live local.
-    unsafe { libc::sigfillset(&raw mut all) };
-    // SAFETY: reads a live local; can't fail for SIG_SETMASK.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut()) };
+    unsafe { libc::sigfillset(&raw mut set) };
+    if let Some(signal) = signal {
+        // SAFETY: writes to a live local.
+        unsafe { libc::sigdelset(&raw mut set, signal) };
+    }
+    // SAFETY: reads a live local; can't fail for SIG_BLOCK, which adds to what the thread has from its maker.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use herder_sys::{Group, Signal, SpawnRequest, SpawnStep, facts, spawn_on_thread};
 
 use crate::support::{
-    LIMIT, born, code, everywhere, failure, launched, os, output, sh, sleeper, status, strings, until,
+    LIMIT, alone, born, code, everywhere, failure, launched, os, output, sh, sleeper, status, strings, until,
 };
 
 #[test]
@@ -150,6 +150,31 @@ fn a_request_from_the_permanent_thread_keeps_the_askers_mask() {
     assert!(status(&spawned.process).success());
     herder_sys::set_nonblocking(&ends.ours, false).unwrap();
     assert_eq!(std::io::read_to_string(std::fs::File::from(ends.ours)).unwrap(), here);
+}
+
+/// The mask of the thread of ours that makes children.
+fn mask_of_the_permanent_thread() -> u64 {
+    let (sender, receiver) = channel();
+    let done = move |spawned| sender.send((os::mask(), spawned)).unwrap();
+    spawn_on_thread(sh("exit 0"), done).unwrap();
+    let (mask, spawned) = receiver.recv_timeout(LIMIT).unwrap();
+    assert!(status(&spawned.unwrap().process).success());
+    mask
+}
+
+#[test]
+fn the_permanent_thread_blocks_all_signals_but_not_that_of_an_exit() {
+    let mask = mask_of_the_permanent_thread();
+    assert_eq!([libc::SIGINT, libc::SIGTERM, libc::SIGUSR1].map(|signal| mask >> (signal - 1) & 1), [1; 3]);
+    assert_eq!(mask >> (libc::SIGCHLD - 1) & 1, 0);
+}
+
+#[test]
+fn a_program_that_blocks_the_signal_of_an_exit_still_gets_it() {
+    alone(|| {
+        os::set_mask(1 << (libc::SIGCHLD - 1));
+        assert_eq!(mask_of_the_permanent_thread() >> (libc::SIGCHLD - 1) & 1, 1);
+    });
 }
 
 #[test]

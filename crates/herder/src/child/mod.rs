@@ -71,7 +71,7 @@ pub struct Child {
 pub(crate) enum Feeding {
     Nobody,
     /// The join will.
-    Waiting(Feed),
+    Waiting(Box<Feed>),
     /// A task does, until the child is dropped.
     Task(tokio::task::JoinHandle<io::Result<()>>),
 }
@@ -164,7 +164,7 @@ impl Child {
     ) -> Self {
         let cell = ends.stdin.as_ref().map(ChildStdin::cell);
         let feed = match (ends.food.take(), ends.stdin.take()) {
-            (Some(food), Some(stdin)) => Feeding::Waiting(food.feed_to(stdin)),
+            (Some(food), Some(stdin)) => Feeding::Waiting(Box::new(food.feed_to(stdin))),
             (_, stdin) => {
                 ends.stdin = stdin;
                 Feeding::Nobody

@@ -62,7 +62,8 @@ macro_rules! output_end {
         /// long after the child has exited. Dropped, writers get `EPIPE` (and, unless they ignore it, SIGPIPE).
         pub struct $name {
             pub(crate) end: Reader,
-            link: Option<Link>,
+            /// In a box, as most children have no such stream, and room for one all the same.
+            link: Option<Box<Link>>,
         }
 
         impl $name {
@@ -71,7 +72,7 @@ macro_rules! output_end {
             }
 
             pub(super) fn link(&mut self, link: Link) {
-                self.link = Some(link);
+                self.link = Some(Box::new(link));
             }
 
             /// Lets many read it, each at its own pace: see [`SharedOutput`].

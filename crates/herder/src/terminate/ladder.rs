@@ -75,7 +75,7 @@ enum State {
 impl Ladder {
     /// A ladder of which no rung was taken yet.
     pub(crate) fn new(policy: &Termination, now: Instant) -> Self {
-        Self { rungs: policy.rungs.clone().into_iter(), state: State::Ready, started: now, now }
+        Self { rungs: policy.rungs.to_vec().into_iter(), state: State::Ready, started: now, now }
     }
 
     /// The time since the ladder began, as an [`Attempt`](super::Attempt) reports it.

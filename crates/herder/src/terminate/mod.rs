@@ -3,6 +3,7 @@
 //! [`Termination`] is the policy, a plain value: steps of asking, each with a grace period, and a kill after the
 //! last. The ladder walks it, as a pure state machine. What was tried is told as [`Attempt`]s.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -45,7 +46,8 @@ pub use parse::ParseTerminationError;
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Termination {
-    rungs: Vec<Rung>,
+    /// Each command and each child has one, nearly always the default: that takes no memory of its own.
+    rungs: Cow<'static, [Rung]>,
 }
 
 /// One step of asking and how long to wait for its effect.
@@ -69,13 +71,14 @@ impl Termination {
     /// No step of asking: as long as none is added, the process is killed at once.
     #[must_use]
     pub const fn new() -> Self {
-        Self { rungs: Vec::new() }
+        Self { rungs: Cow::Borrowed(&[]) }
     }
 
     /// The default by its name: `SIGTERM`, ten seconds of grace, then a kill.
     #[must_use]
     pub fn graceful() -> Self {
-        Self::new().signal(Signal::TERM, Self::DEFAULT_GRACE)
+        const RUNG: Rung = Rung { ask: Ask::Signal(Signal::TERM), grace: Termination::DEFAULT_GRACE };
+        Self { rungs: Cow::Borrowed(&[RUNG]) }
     }
 
     /// Kill at once; the same value as [`new`](Self::new), for the places where it is meant as the policy.
@@ -102,7 +105,7 @@ impl Termination {
     }
 
     fn rung(mut self, ask: Ask, grace: Duration) -> Self {
-        self.rungs.push(Rung { ask, grace });
+        self.rungs.to_mut().push(Rung { ask, grace });
         self
     }
 

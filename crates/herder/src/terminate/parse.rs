@@ -52,7 +52,7 @@ impl FromStr for Termination {
             if part.eq_ignore_ascii_case("kill") {
                 killed = true;
             } else {
-                policy.rungs.push(parse_rung(part)?);
+                policy.rungs.to_mut().push(parse_rung(part)?);
             }
         }
         Ok(policy)
