@@ -124,6 +124,10 @@ impl Log {
         !self.cursors.is_empty()
     }
 
+    pub(crate) fn has_one_cursor(&self) -> bool {
+        self.cursors.len() == 1
+    }
+
     /// Whether a cursor has half of the capacity to read.
     pub(crate) fn is_crowded(&self) -> bool {
         self.cursors.values().any(|cursor| self.behind(cursor) > self.capacity / 2)

@@ -31,6 +31,7 @@ mod log;
 mod merge;
 mod ordered;
 mod reader;
+mod reading;
 mod redact;
 mod share;
 mod share_options;

@@ -1,4 +1,4 @@
-//! The task that reads a shared stream.
+//! The reading of a shared stream.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::after_exit::{AfterExit, Exit};
+use super::reading::Next;
 use super::share::Inner;
 use super::{OutputEnd, Redactor, Spill};
 
@@ -52,7 +53,7 @@ impl Drop for Closing {
     }
 }
 
-/// The task: reads until the end.
+/// Reads until the end.
 pub(super) async fn read(closing: Closing, source: Source) {
     let inner = &closing.0;
     let (mut redactor, spill) = (source.redactor, source.spill);
@@ -72,19 +73,16 @@ pub(super) async fn read(closing: Closing, source: Source) {
             Ok(Read::Bytes(count)) => {
                 let chunk = redactor.push(buffers.take(count));
                 let copy = spill.as_ref().map(|spill| (spill, chunk.clone()));
-                let crowded = inner.push(chunk, redactor.stretches(), &mut wakers);
+                since_turn += count;
+                let next = inner.push(chunk, redactor.stretches(), &mut wakers, since_turn >= TURN);
                 wakers.drain(..).for_each(std::task::Waker::wake);
                 if let Some((spill, chunk)) = copy {
                     let blocked = Instant::now();
                     inner.spill(spill, chunk).await;
                     input.was_blocked(blocked);
                 }
-                since_turn += count;
-                if since_turn >= TURN || crowded {
-                    // One that is faster than we are must not fill the log before its readers had a look at it. (To wake
-                    // ourselves would save the look at the reactor that comes with this, and starve a reader that the
-                    // runtime blocks on: it has its turn only after many tasks.)
-                    tokio::task::yield_now().await;
+                if next != Next::GoOn {
+                    give_way(next).await;
                     since_turn = 0;
                 }
                 if input.is_flooded(count) {
@@ -100,9 +98,23 @@ pub(super) async fn read(closing: Closing, source: Source) {
         inner.spill(spill, rest.clone()).await;
     }
     // Whoever waits is woken by the end.
-    inner.push(rest, redactor.stretches(), &mut wakers);
+    inner.push(rest, redactor.stretches(), &mut wakers, false);
     inner.close(end);
     wakers.into_iter().for_each(std::task::Waker::wake);
+}
+
+/// One that is faster than we are must not fill the log before its readers had a look at it.
+async fn give_way(next: Next) {
+    if next == Next::Yield {
+        // To wake ourselves would save the look at the reactor that comes with this, and starve a reader that the
+        // runtime blocks on: it has its turn only after many tasks.
+        return tokio::task::yield_now().await;
+    }
+    let mut stopped = false;
+    std::future::poll_fn(
+        |_| if std::mem::replace(&mut stopped, true) { Poll::Ready(()) } else { Poll::Pending },
+    )
+    .await;
 }
 
 /// The stream, and the child it comes from.

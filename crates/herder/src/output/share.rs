@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::AsyncRead;
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::after_exit::Exit;
-use super::log::{Log, Taken};
-use super::reader::{Closing, Source, read};
+use super::log::Log;
+use super::reader::Source;
+use super::reading::{Next, Turn};
 use super::{Capture, Captured, Collector, FileReport, OutputEnd, Redact, Redactor, Spill};
 use super::{Replay, ShareOptions, Subscriber, Unread, WhenFull};
 
@@ -51,18 +51,19 @@ pub(super) struct Inner {
     spill: Option<Result<Spill, Box<FileReport>>>,
 }
 
-struct State {
-    log: Log,
+pub(super) struct State {
+    pub(super) log: Log,
     unread: Unread,
     /// Whether it is not to be read yet.
     waits: bool,
     /// Until the reader is started.
-    source: Option<Source>,
-    task: Option<AbortHandle>,
+    pub(super) source: Option<Source>,
+    pub(super) task: Option<AbortHandle>,
+    pub(super) turn: Turn,
     /// The reader, while it waits for room.
-    reader: Option<Waker>,
+    pub(super) reader: Option<Waker>,
     /// Subscribers that wait for bytes.
-    waiting: Vec<(u64, Waker)>,
+    pub(super) waiting: Vec<(u64, Waker)>,
     handles: usize,
     kept: Collector,
     redactions: u64,
@@ -103,6 +104,7 @@ impl SharedOutput {
                 exit,
             }),
             task: None,
+            turn: Turn::default(),
             reader: None,
             waiting: Vec::new(),
             handles: 1,
@@ -249,7 +251,7 @@ impl fmt::Debug for SharedOutput {
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing of anyone else runs under the lock: no waker, no visitor, no source.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -274,43 +276,6 @@ impl Inner {
             waker.wake();
         }
         result
-    }
-
-    /// Starts the reader if it was not. It may have to wait.
-    fn start(self: &Arc<Self>) -> std::io::Result<()> {
-        let mut state = self.lock();
-        if state.source.is_some() {
-            let runtime = Handle::try_current().map_err(std::io::Error::other)?;
-            if let Some(source) = state.source.take() {
-                let task = runtime.spawn(read(Closing(Arc::clone(self)), source));
-                state.task = Some(task.abort_handle());
-            }
-        }
-        Ok(())
-    }
-
-    /// What the subscriber gets next.
-    pub(super) fn poll_take(self: &Arc<Self>, id: u64, context: &Context<'_>) -> Poll<Taken> {
-        let mut state = self.lock();
-        let taken = state.log.take(id);
-        if taken != Taken::Empty {
-            let waker = if state.admitted() > 0 { state.reader.take() } else { None };
-            drop(state);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-            return Poll::Ready(taken);
-        }
-        match state.waiting.iter_mut().find(|(waiting, _)| *waiting == id) {
-            Some((_, waker)) => waker.clone_from(context.waker()),
-            None => state.waiting.push((id, context.waker().clone())),
-        }
-        let unstarted = state.source.is_some();
-        drop(state);
-        if unstarted && let Err(error) = self.start() {
-            self.close(OutputEnd::failed(&error));
-        }
-        Poll::Pending
     }
 
     /// The subscriber is gone.
@@ -345,6 +310,7 @@ impl Inner {
     /// How many bytes the reader may read now; waits until there is room for some.
     pub(super) fn poll_room(&self, context: &Context<'_>) -> Poll<u64> {
         let mut state = self.lock();
+        state.turn.goes_on();
         match state.admitted() {
             0 => {
                 state.reader = Some(context.waker().clone());
@@ -355,15 +321,16 @@ impl Inner {
     }
 
     /// Takes what was read, with the number of stretches that were replaced in all, and puts those who wait for it into
-    /// `wakers`. Tells whether somebody is far behind.
-    pub(super) fn push(&self, chunk: Bytes, redactions: u64, wakers: &mut Vec<Waker>) -> bool {
+    /// `wakers`. The reading may have had its turn for `long`; tells how it goes on.
+    pub(super) fn push(&self, chunk: Bytes, redactions: u64, wakers: &mut Vec<Waker>, long: bool) -> Next {
         let mut state = self.lock();
         state.redactions = redactions;
         state.last = Some(Instant::now());
         state.kept.push(&chunk);
         state.log.push(chunk);
         wakers.extend(state.waiting.drain(..).map(|(_, waker)| waker));
-        state.log.is_crowded()
+        let crowded = state.log.is_crowded();
+        state.turn.pushed(long || crowded)
     }
 
     /// The stream is over; the first answer counts.
@@ -386,7 +353,7 @@ impl Inner {
 
 impl State {
     /// How many bytes may be read now: none rather than a few.
-    fn admitted(&self) -> u64 {
+    pub(super) fn admitted(&self) -> u64 {
         if !self.log.has_cursors() && self.unread == Unread::Block {
             return 0;
         }
