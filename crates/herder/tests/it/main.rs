@@ -50,6 +50,7 @@ mod share;
 mod share_child;
 #[cfg(unix)]
 mod share_start;
+mod share_turn;
 mod shared_end;
 mod shared_spill;
 #[cfg(unix)]
