@@ -19,7 +19,8 @@ use super::{OutputEnd, Redactor, Spill};
 /// What is read at first at once; more if the stream gives more.
 const SMALL_BUFFER: usize = 8 * 1024;
 
-/// Less than this is copied, so that the buffer can be used again.
+/// No more than this is copied, or an eighth of what was asked for, so that the buffer can be used again, and whole: the
+/// rest of one makes the next read a short one.
 const SMALL_CHUNK: usize = 2 * 1024;
 
 /// How many buffers may wait for their readers to be done with them.
@@ -210,7 +211,7 @@ impl Buffers {
         if count == self.current.len() && self.size < self.most {
             self.size = (self.size * 2).min(self.most);
         }
-        if count < SMALL_CHUNK {
+        if count <= SMALL_CHUNK.max(self.size / 8) {
             return Bytes::copy_from_slice(&self.current[..count]);
         }
         let chunk = self.current.split_to(count).freeze();

@@ -3,8 +3,8 @@
 //! A task that gives way to the only subscriber, and is polled after it, costs a runtime of several threads a wake-up of
 //! another thread each time (Tokio takes it for a lack of threads), and that thread is then told of every write of the
 //! child. So the subscriber goes on reading where the task has given way, in its own poll. What the reading waits for
-//! wakes the task and never the subscriber, which may not be polled again; and whenever the subscriber stops where there
-//! may be more, it wakes the task.
+//! wakes the task and never the subscriber, which may not be polled again; and where the subscriber stops though there may
+//! be more, the task is still to be polled after having given way, and reads on.
 
 use std::fmt;
 use std::future::Future;
@@ -33,7 +33,7 @@ pub(super) enum Place {
     Here(Reading),
     /// The task is at it.
     Task,
-    /// A subscriber is; the task has been woken since, and is to be woken again.
+    /// A subscriber is; the task may have been polled meanwhile, and is to be woken again.
     Subscriber { missed: bool },
 }
 
@@ -55,7 +55,7 @@ pub(super) enum Next {
     GoOn,
     /// It lets others have their turn.
     Yield,
-    /// It stops: whoever reads in the place of the task has what it wanted, and wakes the task.
+    /// It stops: whoever reads in the place of the task has what it wanted.
     Stop,
 }
 
@@ -97,15 +97,15 @@ impl Turn {
         }
     }
 
-    /// Puts the reading back, if it goes on; tells whether the task is to be woken, and gives what nobody needs any more.
+    /// Puts the reading back, if it goes on; tells whether the task is to be woken, which it is if it has been polled
+    /// meanwhile: else it is still to be. Gives what nobody needs any more.
     fn put_back(&mut self, reading: Option<Reading>) -> (bool, Option<Reading>) {
         let Place::Subscriber { missed } = self.place else {
             // The task was ended meanwhile.
             return (false, reading);
         };
-        let ended = reading.is_none();
         self.place = reading.map_or(Place::Nowhere, Place::Here);
-        (missed || self.gave_way || ended, None)
+        (missed, None)
     }
 }
 
@@ -224,5 +224,52 @@ impl State {
             Some((_, old)) => old.clone_from(waker),
             None => self.waiting.push((id, waker.clone())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::output::{ShareOptions, SharedOutput};
+
+    use super::*;
+
+    #[test]
+    fn a_task_that_was_polled_while_a_subscriber_was_reading_is_woken() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let work = async {
+                let shared = SharedOutput::new(tokio::io::repeat(b'x'), &ShareOptions::new());
+                let subscriber = shared.subscribe();
+                let inner = &shared.inner;
+                let (reading, task) = loop {
+                    tokio::task::yield_now().await;
+                    if let Some(lent) = inner.lock().turn.lend() {
+                        break lent;
+                    }
+                };
+                // The task has its turn, and finds nothing to do.
+                tokio::task::yield_now().await;
+                tokio::task::yield_now().await;
+                let before = shared.total();
+                let (wake, rest) = inner.lock().turn.put_back(Some(reading));
+                assert!(wake && rest.is_none());
+                tokio::task::yield_now().await;
+                tokio::task::yield_now().await;
+                assert_eq!(shared.total(), before, "it was woken by somebody else");
+                task.wake();
+                while shared.total() == before {
+                    tokio::task::yield_now().await;
+                }
+                drop(subscriber);
+            };
+            tokio::spawn(work).await.unwrap();
+        });
+    }
+
+    #[test]
+    fn a_reading_whose_task_is_gone_is_not_kept() {
+        let mut turn = Turn::default();
+        let (wake, rest) = turn.put_back(Some(Box::pin(async {})));
+        assert!(!wake && rest.is_some() && matches!(turn.place, Place::Nowhere));
     }
 }

@@ -39,7 +39,7 @@ use super::{Replay, ShareOptions, Subscriber, Unread, WhenFull};
 /// # Ok(()) }
 /// ```
 pub struct SharedOutput {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 /// What handles, subscribers and the reader look at together.

@@ -49,11 +49,13 @@ impl<P: AsRawFd> End<P> {
         }
     }
 
-    /// Does `io` until it gives something else than `WouldBlock`.
+    /// Does `io` until it gives something else than `WouldBlock`. Where its result tells that nothing is left to be done
+    /// for now, it is not tried again before the reactor says so, which saves a system call.
     pub(super) fn poll_io<T>(
         &mut self,
         context: &mut Context<'_>,
         mut io: impl FnMut(&P) -> io::Result<T>,
+        is_done: impl Fn(&T) -> bool,
     ) -> Poll<io::Result<T>> {
         if let State::Idle(pipe) = &self.state {
             match io(pipe) {
@@ -70,6 +72,9 @@ impl<P: AsRawFd> End<P> {
                 ready!(fd.poll_write_ready(context))?
             };
             if let Ok(result) = guard.try_io(|fd| io(fd.get_ref())) {
+                if result.as_ref().is_ok_and(&is_done) {
+                    guard.clear_ready();
+                }
                 return Poll::Ready(result);
             }
         }

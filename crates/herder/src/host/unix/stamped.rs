@@ -38,7 +38,7 @@ impl Stamped {
     ) -> Poll<io::Result<Option<(SystemTime, Bytes)>>> {
         if self.rest.is_empty() {
             let (end, buffer) = (&mut self.end, &mut self.buffer);
-            let received = ready!(end.poll_io(context, |socket| receive(socket, buffer)))?;
+            let received = ready!(end.poll_io(context, |socket| receive(socket, buffer), |_| false))?;
             self.took(received);
         }
         Poll::Ready(Ok(self.take()))

@@ -41,7 +41,10 @@ impl Reader {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
-            Kind::Pipe(end) => end.poll_io(context, |mut pipe| pipe.read(buffer)),
+            Kind::Pipe(end) => {
+                let room = buffer.len();
+                end.poll_io(context, |mut pipe| pipe.read(buffer), |&read| is_drained(read, room))
+            }
             Kind::Stamped(stamped) => stamped.poll_bytes(context, buffer.len()).map_ok(|bytes| {
                 buffer[..bytes.len()].copy_from_slice(&bytes);
                 bytes.len()
@@ -58,7 +61,9 @@ impl Reader {
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             Kind::Pipe(end) => {
-                end.poll_io(context, |pipe| herder_sys::read_behind(pipe.as_fd(), buffer, most))
+                let room = most.min(buffer.capacity() - buffer.len());
+                let read = |pipe: &PipeReader| herder_sys::read_behind(pipe.as_fd(), buffer, most);
+                end.poll_io(context, read, |&read| is_drained(read, room))
             }
             Kind::Stamped(stamped) => {
                 let most = most.min(buffer.capacity() - buffer.len());
@@ -115,13 +120,18 @@ impl AsRawFd for Reader {
 
 impl Writer {
     pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.poll_io(context, |mut pipe| pipe.write(bytes))
+        self.0.poll_io(context, |mut pipe| pipe.write(bytes), |_| false)
     }
 
     /// As [`Reader::into_descriptor`].
     pub(crate) fn into_descriptor(self) -> io::Result<OwnedFd> {
         blocking(self.0.into_pipe()?.into())
     }
+}
+
+/// Whether a read has emptied the pipe: it has taken less than it had room for. (At the end of file there is no wait.)
+fn is_drained(read: usize, room: usize) -> bool {
+    0 < read && read < room
 }
 
 fn blocking(fd: OwnedFd) -> io::Result<OwnedFd> {
