@@ -255,6 +255,18 @@ mod tests {
     }
 
     #[test]
+    fn a_short_read_leaves_a_large_buffer_whole() {
+        let mut buffers = Buffers::new(64 * 1024);
+        for _ in 0..4 {
+            let length = buffers.get(usize::MAX).len();
+            drop(buffers.take(length));
+        }
+        let _ = buffers.get(usize::MAX);
+        drop(buffers.take(8 * 1024));
+        assert_eq!(buffers.get(usize::MAX).len(), 64 * 1024);
+    }
+
+    #[test]
     fn a_small_chunk_does_not_hold_the_buffer() {
         let mut buffers = Buffers::new(64 * 1024);
         let _ = buffers.get(usize::MAX);

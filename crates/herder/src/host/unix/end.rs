@@ -103,3 +103,41 @@ impl<P: AsRawFd> AsRawFd for End<P> {
         self.pipe().map_or(-1, AsRawFd::as_raw_fd)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pipe_that_was_emptied_is_read_again_only_when_there_is_more() {
+        let pipe = herder_sys::pipe(false).unwrap();
+        let mut writer = io::PipeWriter::from(pipe.theirs);
+        let mut end = End::new(io::PipeReader::from(pipe.ours), Interest::READABLE);
+        let mut calls = 0;
+        let mut poll = |context: &mut Context<'_>| {
+            let read = |mut pipe: &io::PipeReader| {
+                calls += 1;
+                pipe.read(&mut [0; 16])
+            };
+            end.poll_io(context, read, |&count| count < 16).map(|read| (read.unwrap(), calls))
+        };
+        let mut read = async || std::future::poll_fn(&mut poll).await;
+        // Not in the reactor yet: it is tried, and waited for.
+        let wait = async {
+            tokio::task::yield_now().await;
+            writer.write_all(b"moo").unwrap();
+        };
+        let ((count, first), ()) = tokio::join!(read(), wait);
+        assert_eq!(count, 3);
+        let wait = async {
+            tokio::task::yield_now().await;
+            writer.write_all(b"more").unwrap();
+        };
+        let (next, ()) = tokio::join!(read(), wait);
+        assert_eq!(next, (4, first + 1));
+        drop(writer);
+        assert_eq!(read().await.0, 0);
+    }
+}
