@@ -8,7 +8,7 @@ use herder::output::OutputEnd;
 use herder::{Capture, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{fixture, line, run};
+use crate::support::{fixture, line, run, within};
 
 #[test]
 fn pipes_to_and_from_the_child() {
@@ -79,6 +79,37 @@ fn output_to_a_file_does_not_pass_through_us() {
         let child = command.spawn().unwrap();
         assert!(child.stdout.is_none() && child.stderr.is_none());
         child.wait_with_output().await.unwrap();
+    });
+}
+
+/// Nobody tells a reader that there are packets, or that there is another behind the one that it has read.
+#[cfg(target_os = "linux")]
+#[test]
+fn every_packet_of_a_child_that_writes_packets_comes_at_once() {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+
+    run(async {
+        let mut child = fixture(&["hang"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        // Another way to the same pipe, as the child may have it.
+        let path = format!("/proc/self/fd/{}", stdout.as_raw_fd());
+        let mut writer = File::options().write(true).open(path).unwrap();
+        nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_DIRECT)).unwrap();
+        let mut buffer = [0; 64];
+        for round in 0..3 {
+            let two = async {
+                // Until it is waited for.
+                tokio::task::yield_now().await;
+                writer.write_all(b"one").unwrap();
+                writer.write_all(b"another").unwrap();
+            };
+            let (count, ()) = tokio::join!(stdout.read(&mut buffer), two);
+            assert_eq!(&buffer[..count.unwrap()], b"one", "round {round}");
+            let count = within(stdout.read(&mut buffer)).await.unwrap();
+            assert_eq!(&buffer[..count], b"another", "round {round}");
+        }
+        child.kill().await.unwrap();
     });
 }
 

@@ -130,9 +130,16 @@ impl Writer {
 }
 
 /// Whether a read has emptied the pipe: it has taken less than it had room for. (At the end of file there is no wait.)
+///
+/// A short one may have taken just one packet of several: whoever writes to a pipe may make packets of what it writes,
+/// of at most `PIPE_BUF` bytes each, and the reader is not told (pipe(2), `O_DIRECT`). There is no other event for those
+/// behind it.
 fn is_drained(read: usize, room: usize) -> bool {
-    0 < read && read < room
+    PIPE_BUF < read && read < room
 }
+
+/// Of Linux, which alone has packets: limits.h.
+const PIPE_BUF: usize = 4096;
 
 fn blocking(fd: OwnedFd) -> io::Result<OwnedFd> {
     herder_sys::set_nonblocking(&fd, false)?;
