@@ -88,6 +88,7 @@ fn read(order: &Order, body: &Body<'_>, keeper: i32) -> Option<Plan> {
         group: if has(order::SESSION) { Group::NewSession } else { Group::New },
         nice: has(order::NICE).then_some(order.nice),
         affinity: has(order::AFFINITY).then_some(affinity),
+        unpinned: None,
         moves: lift(moves, &mut rest.arena)?,
         pipe: Cell::new(*body.fds.get(order::PIPE)?),
         floor: order.floor,

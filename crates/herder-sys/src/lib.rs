@@ -61,7 +61,8 @@ pub use step::{Group, SpawnStep};
 #[cfg(windows)]
 pub use sys::{
     Console, ExitWatch, KILL_CODE, PreExec, Process, WindowsRequest, candidates, check_command_line,
-    compare_names, environment, foreground_terminal, spawn_later, spawn_on_thread,
+    compare_names, environment, foreground_terminal, spawn_by_thread, spawn_later, spawn_on_thread,
+    thread_is_free,
 };
 pub use sys::{
     Launch, MECHANISMS, ProcessHandle, REACHES_GROUPS, SPAWN_BLOCKS, Scope, facts, is_permanent_thread,
@@ -82,7 +83,7 @@ pub use unix::{
     owner::Process,
     pre_exec::PreExec,
     sizes::{LEAST_FOR_ALL, most_for_all, most_for_one},
-    thread::{spawn_later, spawn_on_thread},
+    thread::{spawn_by_thread, spawn_later, spawn_on_thread, thread_is_free},
 };
 #[cfg(windows)]
 pub use wide::WideError;

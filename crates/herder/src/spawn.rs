@@ -31,12 +31,7 @@ impl Command {
     pub fn spawn(&self) -> Result<Child, SpawnError> {
         let (prepared, request) = prepare(self, Defaults::Inherit)?;
         let spawned = if must_hop(&request) {
-            let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-            let send = move |result| drop(sender.send(result));
-            match herder_sys::spawn_on_thread(request, send) {
-                Ok(()) => receiver.recv().unwrap_or(Err(gone())),
-                Err(failure) => Err(failure),
-            }
+            herder_sys::spawn_by_thread(request)
         } else {
             herder_sys::spawn(request)
         };
@@ -86,6 +81,9 @@ impl Command {
             // Its keeper is asked, and the answer waited for. Cancelled meanwhile, nobody takes the child, and the drop
             // ends it.
             tokio::task::spawn_blocking(herder_sys::spawn_later(request)).await.unwrap_or(Err(gone()))
+        } else if must_hop(&request) && herder_sys::thread_is_free() {
+            // As long as it takes to make the child: on a thread that lives on that would be here, too.
+            herder_sys::spawn_by_thread(request)
         } else if must_hop(&request) || is_kept(&request) || herder_sys::SPAWN_BLOCKS {
             let (sender, receiver) = tokio::sync::oneshot::channel();
             // Cancelled meanwhile, nobody takes the child, and the drop ends it.

@@ -19,6 +19,7 @@
 //! | `per_process` | state that a forked copy of us does not share |
 //! | `reaper` | the thread that reaps what was dropped |
 //! | `permanent` | which threads live as long as the program |
+//! | `processors` | which processors a thread may use, and its children |
 //! | `keeper` | the helper process that ends everything when we are gone |
 //! | `facts` | what this host can do |
 //! | `fd` | files in memory |
@@ -40,6 +41,7 @@ mod per_process;
 mod permanent;
 mod pidfd;
 mod process;
+pub(crate) mod processors;
 mod reaper;
 mod scope;
 mod spawn;
@@ -56,7 +58,7 @@ pub use scope::{Scope, is_shortage, mechanism, tidy_scopes};
 pub use spawn::spawn;
 
 pub(crate) use doomed::leave;
-pub(crate) use permanent::run_anywhere;
+pub(crate) use processors::{come_here, run_anywhere};
 pub(crate) use reaper::adopt;
 pub(crate) use spawn::{kept_mask, spawn_with_mask};
 pub(crate) use stat::dead_members_only;

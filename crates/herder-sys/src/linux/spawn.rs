@@ -16,7 +16,7 @@ use super::environ::environment;
 use super::launch::Launch;
 use super::owner::Process;
 use super::process::ProcessHandle;
-use super::{cvt, facts, fd, number, pidfd, reaper};
+use super::{cvt, facts, fd, number, pidfd, processors, reaper};
 use crate::{FdSource, Group, LaunchError, Resource, Scope, SpawnRequest, SpawnStep, Spawned};
 
 /// Starts a child from the calling thread and returns as soon as it exists: its `execve` goes on meanwhile, and
@@ -130,6 +130,7 @@ pub(super) fn plan(
         group: request.group,
         nice: request.nice,
         affinity: request.affinity.as_deref().map(processor_mask).transpose()?,
+        unpinned: processors::of_children(),
         moves,
         pipe: Cell::new(-1),
         floor,

@@ -87,4 +87,9 @@ pub(crate) fn any_stray(child: &ProcessHandle) -> bool {
 }
 
 /// Which processors a thread may use is not inherited in a way that this backend knows of.
-pub(crate) fn run_anywhere() {}
+pub(crate) fn run_anywhere() -> Option<i32> {
+    None
+}
+
+/// Never asked for: see [`run_anywhere`].
+pub(crate) fn come_here(_thread: i32) {}

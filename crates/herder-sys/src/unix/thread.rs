@@ -2,22 +2,39 @@
 //!
 //! On Linux the parent-death signal is sent when the *thread* that made the child ends (prctl(2), `PR_SET_PDEATHSIG`),
 //! and runtimes end worker threads while the program goes on. So a child that shall die with its owner is made by the
-//! main thread, whose end is the program's end, or else by this one, which never ends. The price is one hop. Elsewhere
-//! it is for spawns that block, which no thread of a runtime should do.
+//! main thread, whose end is the program's end, or else by this one, which never ends. The price is one hop: most of it
+//! would be to wake another processor, so the thread is moved to that of who waits for it. Elsewhere it is for spawns
+//! that block, which no thread of a runtime should do.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 
-use crate::sys::{kept_mask, run_anywhere, spawn_with_mask};
+use crate::sys::{come_here, kept_mask, run_anywhere, spawn_with_mask};
 use crate::{LaunchError, SpawnRequest, SpawnStep, Spawned};
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The way to the thread, and the process it is in: a forked copy of us has none.
-static THREAD: Mutex<Option<(u32, Sender<Job>)>> = Mutex::new(None);
+/// The way to the thread.
+struct Spawner {
+    /// The process it is in: a forked copy of us has none.
+    owner: u32,
+    sender: Sender<Job>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Its number, if it can be moved to the processor of who asks.
+    movable: AtomicI32,
+    /// Those who wait for it.
+    jobs: AtomicUsize,
+}
+
+static SPAWNER: Mutex<Option<Spawner>> = Mutex::new(None);
 
 /// Starts a child from the thread that never ends, and calls `done` there with what [`spawn`](crate::spawn()) would have returned.
 ///
@@ -31,14 +48,55 @@ pub fn spawn_on_thread(
     request: SpawnRequest,
     done: impl FnOnce(Result<Spawned, LaunchError>) + Send + 'static,
 ) -> Result<(), LaunchError> {
+    post(request, done, |_| {})
+}
+
+/// Starts a child from the thread that never ends, and waits for it. It takes not much longer than
+/// [`spawn`](crate::spawn()) itself: while the caller sleeps that thread takes its place on its processor, if it is free.
+///
+/// # Errors
+///
+/// As [`spawn`](crate::spawn()), or there is no such thread.
+pub fn spawn_by_thread(request: SpawnRequest) -> Result<Spawned, LaunchError> {
+    let (sender, receiver) = sync_channel(1);
+    let come = |state: &State| {
+        let thread = state.movable.load(Ordering::Relaxed);
+        if thread != 0 && state.jobs.load(Ordering::Relaxed) == 0 {
+            come_here(thread);
+        }
+    };
+    post(request, move |result| drop(sender.send(result)), come)?;
+    // Only if the spawn has panicked there is no answer.
+    receiver.recv().unwrap_or_else(|_| Err(LaunchError::new(SpawnStep::Prepare, libc::EAGAIN)))
+}
+
+/// Whether the thread that never ends would come to the caller at once: then even who must not wait can use
+/// [`spawn_by_thread`].
+#[must_use]
+pub fn thread_is_free() -> bool {
+    let slot = lock();
+    let state = slot.as_ref().filter(|spawner| spawner.owner == std::process::id()).map(|it| &it.state);
+    state.is_some_and(|it| it.movable.load(Ordering::Relaxed) != 0 && it.jobs.load(Ordering::Relaxed) == 0)
+}
+
+fn post(
+    request: SpawnRequest,
+    done: impl FnOnce(Result<Spawned, LaunchError>) + Send + 'static,
+    before: impl FnOnce(&State),
+) -> Result<(), LaunchError> {
+    let failed =
+        |error: io::Error| LaunchError::new(SpawnStep::Prepare, error.raw_os_error().unwrap_or(libc::EAGAIN));
     let spawn = spawn_later(request);
-    let job: Job = Box::new(move || done(spawn()));
-    sender()
-        .and_then(|sender| sender.send(job).map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN)))
-        .map_err(|error| LaunchError {
-            step: SpawnStep::Prepare,
-            errno: error.raw_os_error().unwrap_or(libc::EAGAIN),
-        })
+    let (sender, state) = spawner().map_err(failed)?;
+    before(&state);
+    state.jobs.fetch_add(1, Ordering::Relaxed);
+    let job: Job = Box::new(move || {
+        let result = spawn();
+        // Who has the answer may ask again at once.
+        state.jobs.fetch_sub(1, Ordering::Relaxed);
+        done(result);
+    });
+    sender.send(job).map_err(|_| failed(io::Error::from_raw_os_error(libc::EAGAIN)))
 }
 
 /// Prepares a [`spawn`](crate::spawn()) that another thread is to do: the signal mask that the child may keep is that of
@@ -48,24 +106,30 @@ pub fn spawn_later(request: SpawnRequest) -> impl FnOnce() -> Result<Spawned, La
     move || spawn_with_mask(request, mask)
 }
 
-fn sender() -> io::Result<Sender<Job>> {
-    let mut slot = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*slot {
-        Some((owner, sender)) if *owner == std::process::id() => Ok(sender.clone()),
-        _ => {
-            let (sender, jobs) = channel::<Job>();
-            start_but("herder-spawn", Some(libc::SIGCHLD), move || {
-                run_anywhere();
-                for job in jobs {
-                    // What `done` panics about is its own affair. The end of this thread would be everybody's:
-                    // the children that it made would get their parent-death signals.
-                    drop(catch_unwind(AssertUnwindSafe(job)));
-                }
-            })?;
-            *slot = Some((std::process::id(), sender.clone()));
-            Ok(sender)
-        }
+fn lock() -> MutexGuard<'static, Option<Spawner>> {
+    SPAWNER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn spawner() -> io::Result<(Sender<Job>, Arc<State>)> {
+    let mut slot = lock();
+    if let Some(spawner) = slot.as_ref().filter(|spawner| spawner.owner == std::process::id()) {
+        return Ok((spawner.sender.clone(), Arc::clone(&spawner.state)));
     }
+    let (sender, jobs) = channel::<Job>();
+    let state = Arc::new(State::default());
+    let told = Arc::clone(&state);
+    start_but("herder-spawn", Some(libc::SIGCHLD), move || {
+        if let Some(thread) = run_anywhere() {
+            told.movable.store(thread, Ordering::Relaxed);
+        }
+        for job in jobs {
+            // What `done` panics about is its own affair. The end of this thread would be everybody's:
+            // the children that it made would get their parent-death signals.
+            drop(catch_unwind(AssertUnwindSafe(job)));
+        }
+    })?;
+    *slot = Some(Spawner { owner: std::process::id(), sender: sender.clone(), state: Arc::clone(&state) });
+    Ok((sender, state))
 }
 
 /// Starts a thread of ours: a small stack, and no signal of the program is handled there.

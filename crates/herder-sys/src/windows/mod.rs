@@ -30,7 +30,7 @@ pub use scope::{Scope, is_shortage, mechanism};
 pub use spawn::{Console, Launch, WindowsRequest, spawn};
 pub use streams::foreground_terminal;
 pub use strings::{candidates, check_command_line, compare_names, environment};
-pub use thread::{is_permanent_thread, spawn_later, spawn_on_thread};
+pub use thread::{is_permanent_thread, spawn_by_thread, spawn_later, spawn_on_thread, thread_is_free};
 
 use std::convert::Infallible;
 use std::io;

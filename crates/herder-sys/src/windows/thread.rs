@@ -43,6 +43,21 @@ pub fn spawn_on_thread(
     if sent { Ok(()) } else { Err(failed(io::ErrorKind::Other.into())) }
 }
 
+/// As [`spawn`](super::spawn()): it does not depend on the thread.
+///
+/// # Errors
+///
+/// As [`spawn`](super::spawn()).
+pub fn spawn_by_thread(request: SpawnRequest) -> Result<Spawned, LaunchError> {
+    spawn(request)
+}
+
+/// No thread has another's place here.
+#[must_use]
+pub fn thread_is_free() -> bool {
+    false
+}
+
 /// A [`spawn`](super::spawn()) that another thread is to do: nothing of it depends on which.
 pub fn spawn_later(request: SpawnRequest) -> impl FnOnce() -> Result<Spawned, LaunchError> + Send + 'static {
     move || spawn(request)

@@ -34,6 +34,10 @@ mod users;
 #[cfg(herder_portable)]
 mod portable;
 
+// The thread that never ends is there because of the signal of a parent's death, which Linux alone has.
+#[cfg(not(herder_portable))]
+mod by_thread;
+
 // Scopes, which need Linux, and the keeper that is a program of ours.
 #[cfg(not(herder_portable))]
 mod keeper_end;

@@ -34,6 +34,8 @@ pub(super) struct Plan {
     pub(super) group: Group,
     pub(super) nice: Option<i32>,
     pub(super) affinity: Option<List<usize>>,
+    /// What it may use otherwise, if the thread that makes it is moved about.
+    pub(super) unpinned: Option<&'static [usize]>,
     pub(super) moves: List<Move>,
     /// Our end of the error pipe or latch, -1 if there is none.
     pub(super) pipe: Cell<RawFd>,
@@ -123,6 +125,9 @@ fn steps(plan: &Plan) -> Result<Infallible, (SpawnStep, Errno)> {
     }
     if let Some(mask) = &plan.affinity {
         set_affinity(mask).map_err(at(SpawnStep::Affinity))?;
+    } else if let Some(mask) = plan.unpinned {
+        // Who could move our maker about could do this; if not, nobody has moved it.
+        let _ = set_affinity(mask);
     }
     fds::place(plan).map_err(at(SpawnStep::Fds))?;
     fds::close(plan).map_err(at(SpawnStep::CloseFds))?;

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::ffi::{CString, OsStr};
-use std::io;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -10,7 +9,7 @@ use super::super::child::{CloseFds, Move, Plan, Source};
 use super::super::keeper::order as sheet;
 use super::super::keeper::order::Order;
 use super::super::keeper::protocol::BEAR;
-use super::super::{cvt, facts, number};
+use super::super::{facts, number, processors};
 use crate::{Group, LaunchError, SpawnStep};
 
 /// An order and what stands behind it, and the descriptors that go with it, behind the fixed ones.
@@ -52,7 +51,8 @@ pub(super) fn name_inherited(plan: &mut Plan, inherit_fds: bool) -> Result<(), L
     plan.moves = moves;
     plan.close = if facts().close_range { CloseFds::Range } else { CloseFds::Listed };
     if plan.affinity.is_none() {
-        plan.affinity = processors().ok();
+        // As a direct child would have.
+        plan.affinity = plan.unpinned.map(<[_]>::to_vec).or_else(|| processors::of(0).ok());
     }
     Ok(())
 }
@@ -82,17 +82,6 @@ fn passed_on() -> Vec<RawFd> {
         *fd > 2 && flags >= 0 && flags & libc::FD_CLOEXEC == 0
     };
     numbers.filter(is_passed_on).collect()
-}
-
-/// Those that the calling thread may use: a direct child would have them.
-fn processors() -> io::Result<Vec<usize>> {
-    // As many as any kernel can be built for.
-    let mut words = vec![0usize; 1024 / 8];
-    let (bytes, list) = (size_of_val(words.as_slice()), words.as_mut_ptr());
-    // SAFETY: at most as many bytes are written as there are.
-    let used = cvt(unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, bytes, list) })?;
-    words.truncate((used as usize).div_ceil(size_of::<usize>()));
-    Ok(words)
 }
 
 /// A limit of ours, soft and hard; one that the kernel does not know is none at all.
