@@ -46,7 +46,9 @@ impl Command {
         Ok(child)
     }
 
-    /// Starts the program and returns when it runs, or could not be started. No thread of the runtime sleeps.
+    /// Starts the program and returns when it runs, or could not be started.
+    ///
+    /// No thread of the runtime waits for that: at most for the call that makes the child, some 25 microseconds.
     ///
     /// # Errors
     ///
