@@ -23,6 +23,8 @@ pub(crate) struct Dropped {
 }
 
 const TICK: Duration = Duration::from_millis(1);
+/// One that its library never reaps, as was seen, is not waited for longer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Drops `children`, which have the ids `pids`, in this task, while another one ticks.
 pub(crate) async fn measure<T>(children: Vec<T>, pids: Vec<u32>) -> io::Result<Dropped> {
@@ -36,7 +38,7 @@ pub(crate) async fn measure<T>(children: Vec<T>, pids: Vec<u32>) -> io::Result<D
     for pid in pids {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
         // Reaped, that is: a zombie still counts.
-        while pid.is_some_and(|pid| test_kill_process(pid).is_ok()) {
+        while pid.is_some_and(|pid| test_kill_process(pid).is_ok()) && begin.elapsed() < PATIENCE {
             tokio::time::sleep(TICK).await;
         }
     }
