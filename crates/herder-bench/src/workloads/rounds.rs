@@ -16,7 +16,7 @@ pub(super) enum Result<T> {
 }
 
 /// After so long a contender has no more turns, once it has a figure: a slow one would take the time of all.
-pub(super) const PATIENCE: Duration = Duration::from_secs(4);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Lets those that take part in `task` take turns, `rounds` times. With `warm_up`, one round more than are counted.
 pub(super) fn take_turns<T>(
