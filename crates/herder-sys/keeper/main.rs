@@ -172,7 +172,8 @@ impl Keeper {
                     Ok(Some((message, fd))) => self.take(&message, fd),
                     Ok(None) => return,
                     Err(sys::EAGAIN) => break,
-                    Err(sys::EINTR) => {}
+                    // The owner has not read all that we said. It is told once, and hides nothing that was sent to us.
+                    Err(sys::EINTR | sys::ECONNRESET) => {}
                     Err(_) => return,
                 }
             }
