@@ -8,7 +8,7 @@ use herder::output::OutputEnd;
 use herder::{Capture, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{fixture, line, run, within};
+use crate::support::{fixture, line, run};
 
 #[test]
 fn pipes_to_and_from_the_child() {
@@ -106,7 +106,7 @@ fn every_packet_of_a_child_that_writes_packets_comes_at_once() {
             };
             let (count, ()) = tokio::join!(stdout.read(&mut buffer), two);
             assert_eq!(&buffer[..count.unwrap()], b"one", "round {round}");
-            let count = within(stdout.read(&mut buffer)).await.unwrap();
+            let count = crate::support::within(stdout.read(&mut buffer)).await.unwrap();
             assert_eq!(&buffer[..count], b"another", "round {round}");
         }
         child.kill().await.unwrap();
