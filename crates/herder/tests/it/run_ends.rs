@@ -62,11 +62,11 @@ fn whatever_ends_a_run_its_output_is_in_the_report() {
             };
             assert_eq!(cause(&["exit:3"], no_limit, nothing).await, Cause::Exited);
             let timeout = |command: &mut Command| {
-                command.timeout(Duration::from_millis(500));
+                command.timeout(Duration::from_secs(2));
             };
             assert_eq!(cause(&["hang"], timeout, nothing).await, Cause::TimedOut);
             let idle = |command: &mut Command| {
-                command.idle_timeout(Duration::from_millis(500));
+                command.idle_timeout(Duration::from_secs(2));
             };
             assert_eq!(cause(&["hang"], idle, nothing).await, Cause::Idle);
             let kill: End = |handle| handle.start_kill().unwrap();
