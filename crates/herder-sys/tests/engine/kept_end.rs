@@ -15,6 +15,8 @@ struct Owner {
     pid: i32,
     /// Members, then keepers, then the nursery.
     pids: Vec<i32>,
+    /// When each of them was started.
+    starts: Vec<Option<u64>>,
     _said: BufReader<std::fs::File>,
 }
 
@@ -70,7 +72,8 @@ fn owner(kept: Mechanism, chains: usize, end: impl FnOnce()) -> Owner {
             Err(_) => break,
         }
     }
-    Owner { pid, pids: found, _said: said }
+    let starts = found.iter().map(|pid| os::start_of(*pid)).collect();
+    Owner { pid, pids: found, starts, _said: said }
 }
 
 impl Owner {
@@ -78,7 +81,9 @@ impl Owner {
     fn aftermath(&self) -> Duration {
         os::wait(self.pid);
         let start = Instant::now();
-        until("all are gone", || !self.pids.iter().any(|pid| os::lives(*pid)));
+        let known = self.pids.iter().zip(&self.starts).filter(|(_, start)| start.is_some());
+        let lives = |(pid, start): (&i32, &Option<u64>)| os::lives(*pid) && os::start_of(*pid) == *start;
+        until("all are gone", || !known.clone().any(lives));
         start.elapsed()
     }
 }

@@ -118,6 +118,13 @@ pub(crate) fn lives(pid: i32) -> bool {
     !matches!(state(pid), None | Some('Z' | 'X'))
 }
 
+/// When a process was started, in ticks: with its number it is this process, and no other that has the number later.
+/// Chains that fork as fast as they can use up all numbers in seconds.
+pub(crate) fn start_of(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+}
+
 /// All children that this process has, zombies too.
 pub(crate) fn children() -> Vec<i32> {
     let me = std::process::id().to_string();
