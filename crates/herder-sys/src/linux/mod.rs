@@ -41,7 +41,7 @@ mod per_process;
 mod permanent;
 mod pidfd;
 mod process;
-pub(crate) mod processors;
+mod processors;
 mod reaper;
 mod scope;
 mod spawn;

@@ -34,6 +34,14 @@ struct State {
     jobs: AtomicUsize,
 }
 
+impl State {
+    /// Its number, if it can be moved and has nothing to do.
+    fn free(&self) -> Option<i32> {
+        let thread = self.movable.load(Ordering::Relaxed);
+        (thread != 0 && self.jobs.load(Ordering::Relaxed) == 0).then_some(thread)
+    }
+}
+
 static SPAWNER: Mutex<Option<Spawner>> = Mutex::new(None);
 
 /// Starts a child from the thread that never ends, and calls `done` there with what [`spawn`](crate::spawn()) would have returned.
@@ -60,23 +68,20 @@ pub fn spawn_on_thread(
 pub fn spawn_by_thread(request: SpawnRequest) -> Result<Spawned, LaunchError> {
     let (sender, receiver) = sync_channel(1);
     let come = |state: &State| {
-        let thread = state.movable.load(Ordering::Relaxed);
-        if thread != 0 && state.jobs.load(Ordering::Relaxed) == 0 {
+        if let Some(thread) = state.free() {
             come_here(thread);
         }
     };
     post(request, move |result| drop(sender.send(result)), come)?;
     // Only if the spawn has panicked there is no answer.
-    receiver.recv().unwrap_or_else(|_| Err(LaunchError::new(SpawnStep::Prepare, libc::EAGAIN)))
+    receiver.recv().unwrap_or_else(|_| Err(gone()))
 }
 
 /// Whether the thread that never ends would come to the caller at once: then even who must not wait can use
 /// [`spawn_by_thread`].
 #[must_use]
 pub fn thread_is_free() -> bool {
-    let slot = lock();
-    let state = slot.as_ref().filter(|spawner| spawner.owner == std::process::id()).map(|it| &it.state);
-    state.is_some_and(|it| it.movable.load(Ordering::Relaxed) != 0 && it.jobs.load(Ordering::Relaxed) == 0)
+    ours(lock().as_ref()).is_some_and(|spawner| spawner.state.free().is_some())
 }
 
 fn post(
@@ -84,8 +89,9 @@ fn post(
     done: impl FnOnce(Result<Spawned, LaunchError>) + Send + 'static,
     before: impl FnOnce(&State),
 ) -> Result<(), LaunchError> {
-    let failed =
-        |error: io::Error| LaunchError::new(SpawnStep::Prepare, error.raw_os_error().unwrap_or(libc::EAGAIN));
+    let failed = |error: io::Error| {
+        error.raw_os_error().map_or_else(gone, |errno| LaunchError::new(SpawnStep::Prepare, errno))
+    };
     let spawn = spawn_later(request);
     let (sender, state) = spawner().map_err(failed)?;
     before(&state);
@@ -96,7 +102,12 @@ fn post(
         state.jobs.fetch_sub(1, Ordering::Relaxed);
         done(result);
     });
-    sender.send(job).map_err(|_| failed(io::Error::from_raw_os_error(libc::EAGAIN)))
+    sender.send(job).map_err(|_| gone())
+}
+
+/// There is no such thread, and nothing that says why.
+fn gone() -> LaunchError {
+    LaunchError::new(SpawnStep::Prepare, libc::EAGAIN)
 }
 
 /// Prepares a [`spawn`](crate::spawn()) that another thread is to do: the signal mask that the child may keep is that of
@@ -110,9 +121,14 @@ fn lock() -> MutexGuard<'static, Option<Spawner>> {
     SPAWNER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// That of this process.
+fn ours(slot: Option<&Spawner>) -> Option<&Spawner> {
+    slot.filter(|spawner| spawner.owner == std::process::id())
+}
+
 fn spawner() -> io::Result<(Sender<Job>, Arc<State>)> {
     let mut slot = lock();
-    if let Some(spawner) = slot.as_ref().filter(|spawner| spawner.owner == std::process::id()) {
+    if let Some(spawner) = ours(slot.as_ref()) {
         return Ok((spawner.sender.clone(), Arc::clone(&spawner.state)));
     }
     let (sender, jobs) = channel::<Job>();

@@ -29,13 +29,14 @@ fn processors() -> Vec<usize> {
     list.split(',').flat_map(range).collect()
 }
 
-fn stay_on(processor: usize) {
+/// Lets a thread use this processor only: the calling one if it is 0.
+fn keep_on(thread: i32, processor: usize) {
     // SAFETY: all zeroes is a set without any processor.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: writes to a live local; the number comes from the kernel, on a host with fewer than the set holds.
     unsafe { libc::CPU_SET(processor, &mut set) };
     // SAFETY: reads a live local.
-    assert_eq!(unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) }, 0);
+    assert_eq!(unsafe { libc::sched_setaffinity(thread, size_of_val(&set), &raw const set) }, 0);
 }
 
 /// What a child of that thread writes.
@@ -73,7 +74,7 @@ fn it_comes_to_who_waits_and_its_children_may_go_where_the_main_thread_may() {
             for processor in processors() {
                 let here = everywhere.clone();
                 let asker = thread::spawn(move || {
-                    stay_on(processor);
+                    keep_on(0, processor);
                     if round > 0 {
                         until("it is free", thread_is_free);
                     }
@@ -98,12 +99,7 @@ fn children_may_go_no_further_than_the_main_thread() {
         let (first, most) = (processors()[0], processors().len());
         // SAFETY: no arguments.
         let main = unsafe { libc::getpid() };
-        // SAFETY: all zeroes is a set without any processor.
-        let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-        // SAFETY: writes to a live local.
-        unsafe { libc::CPU_SET(first, &mut set) };
-        // SAFETY: reads a live local.
-        assert_eq!(unsafe { libc::sched_setaffinity(main, size_of_val(&set), &raw const set) }, 0);
+        keep_on(main, first);
         for _ in 0..5 {
             // From a thread that may use all that there are.
             assert_eq!((its_processors(), processors().len()), (first.to_string(), most));
